@@ -1,0 +1,203 @@
+"""
+Every error that sessionfsm raises, in one tree.
+
+.. code-block:: text
+
+    SessionFSMError
+    ├── DefinitionError (ValueError)   your side: a policy, a table, an address or an option is wrong
+    │   ├── PolicyError                a policy that could break a property; names the bound and why it stands
+    │   └── AddressError               a base URL that is not allowed
+    ├── TriggerRefused                 this trigger is not possible in this state; nothing was changed
+    ├── CredentialsMissing             there is no token
+    ├── StoreError                     the store could not do what it was asked; nothing was half done
+    └── ILinkError                     a call to iLink did not succeed
+        ├── SessionLost                the session: -14, or HTTP 401 / 403
+        ├── ConversationClosed         this conversation: -2, -3, -4; the session is not touched
+        ├── BadRequest                 this request is malformed; never repeat it unchanged
+        ├── ServerRefused              any other code
+        └── TransportError             nobody answered, or what came was no answer
+            ├── ConnectFailed          no connection; nothing was sent
+            ├── ConnectionLost         the connection broke before the whole answer was there
+            ├── DeadlineExceeded       the whole exchange did not end in time
+            ├── StatusError            an HTTP status outside 2xx
+            └── BrokenAnswer           a body that is too long, or not what the protocol says
+
+Facts are attributes as well as text. No message contains a token, a cursor, a body or a URL query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AddressError",
+    "BadRequest",
+    "BrokenAnswer",
+    "ConnectFailed",
+    "ConnectionLost",
+    "ConversationClosed",
+    "CredentialsMissing",
+    "DeadlineExceeded",
+    "DefinitionError",
+    "ILinkError",
+    "PolicyError",
+    "ServerRefused",
+    "SessionFSMError",
+    "SessionLost",
+    "StatusError",
+    "StoreError",
+    "TransportError",
+    "TriggerRefused",
+]
+
+
+class SessionFSMError(Exception):
+    """Base of everything that sessionfsm raises."""
+
+
+class DefinitionError(SessionFSMError, ValueError):
+    """Something that you defined is wrong; the message says what to write instead."""
+
+
+class PolicyError(DefinitionError):
+    """
+    A policy that could break a property is refused when it is made.
+
+    Attributes:
+        field: The policy's field, or ``None`` when several fields together are wrong.
+        bound: What would have been accepted, in words.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, bound: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.bound = bound
+
+
+class AddressError(DefinitionError):
+    """A base URL that tokens must not be sent to."""
+
+
+class TriggerRefused(SessionFSMError):
+    """
+    A trigger that is not possible now. The session was not changed.
+
+    Attributes:
+        trigger: What was asked.
+        state: The state it was asked in.
+        accepted: The triggers that this state accepts.
+    """
+
+    def __init__(self, trigger: str, state: str, accepted: Sequence[str]) -> None:
+        listed = ", ".join(repr(name) for name in accepted) or "none"
+        super().__init__(f"no transition for {trigger!r} in state {state!r} (accepted here: {listed})")
+        self.trigger = trigger
+        self.state = state
+        self.accepted = tuple(accepted)
+
+
+class CredentialsMissing(SessionFSMError):
+    """There is no token, or it is empty."""
+
+
+class StoreError(SessionFSMError):
+    """The store could not do what it was asked. Nothing was half done."""
+
+
+class ILinkError(SessionFSMError):
+    """
+    A call to iLink did not succeed.
+
+    Attributes:
+        endpoint: The endpoint's name, such as ``getupdates``.
+    """
+
+    def __init__(self, message: str, *, endpoint: str) -> None:
+        super().__init__(f"{endpoint}: {message}")
+        self.endpoint = endpoint
+
+
+class _CodeError(ILinkError):
+    """
+    The server answered with a code.
+
+    Attributes:
+        code: The code in force (docs/reference/protocol.md, section 4.1), ``None`` when there was only an HTTP status.
+        errmsg: The server's own words, cut to 200 characters.
+    """
+
+    def __init__(self, message: str, *, endpoint: str, code: int | None, errmsg: str = "") -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.code = code
+        self.errmsg = errmsg
+
+
+class SessionLost(_CodeError):
+    """
+    The server does not know this session: -14, or HTTP 401 / 403.
+
+    Attributes:
+        status: The HTTP status when that was what said so, else ``None``.
+    """
+
+    def __init__(
+        self, message: str, *, endpoint: str, code: int | None, errmsg: str = "", status: int | None = None
+    ) -> None:
+        super().__init__(message, endpoint=endpoint, code=code, errmsg=errmsg)
+        self.status = status
+
+
+class ConversationClosed(_CodeError):
+    """The conversation with one user is closed (window, quota or rate): -2, -3, -4. Only the user can reopen it."""
+
+
+class BadRequest(_CodeError):
+    """The request itself is malformed. Never repeat it unchanged."""
+
+
+class ServerRefused(_CodeError):
+    """Any other code than zero."""
+
+
+class TransportError(ILinkError):
+    """Nobody answered, or what came was no answer."""
+
+
+class ConnectFailed(TransportError):
+    """No connection could be made; nothing was sent."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke before the whole answer was there."""
+
+
+class DeadlineExceeded(TransportError):
+    """
+    The whole exchange, body included, did not end in time.
+
+    Attributes:
+        deadline_s: The limit, in seconds.
+    """
+
+    def __init__(self, message: str, *, endpoint: str, deadline_s: float) -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.deadline_s = deadline_s
+
+
+class StatusError(TransportError):
+    """
+    An HTTP status outside 2xx.
+
+    Attributes:
+        status: The status.
+        retry_after_s: What ``Retry-After`` asked for, in seconds; ``None`` without one, or with one that is no number.
+    """
+
+    def __init__(self, message: str, *, endpoint: str, status: int, retry_after_s: float | None = None) -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class BrokenAnswer(TransportError):
+    """A body that is too long, or not what the protocol says."""

@@ -1,0 +1,134 @@
+"""
+An account of a run that is kept without the machine: what was lost, renewed, waited for, and since when.
+
+It sees only what happened and what was ordered, never the session's memory and never the table. A property compares the
+two accounts; that is how a wrong cell in the table shows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sessionfsm.lifecycle import Ladder, Policy, Renew, Trigger, Wait
+
+from .explore import Arc
+
+__all__ = ["History", "Scale", "is_good", "is_loss", "rung"]
+
+T = Trigger
+
+
+class Scale(NamedTuple):
+    """
+    How far the account has to count, so that it is finite: from there on every further wait is the ceiling.
+
+    Attributes:
+        transport: Waits on that ladder.
+        session: The same.
+        pace: Hurried polls.
+        required: Whether a renewal has to succeed.
+    """
+
+    transport: int
+    session: int
+    pace: int
+    required: bool
+
+    @classmethod
+    def of(cls, policy: Policy) -> Scale:
+        """Return the scale of *policy*."""
+        return cls(
+            _steps(policy.transport_first_s, policy.transport_ceiling_s),
+            _steps(policy.session_first_s, policy.session_ceiling_s),
+            _steps(policy.pace_first_s, policy.pace_ceiling_s),
+            policy.renewal == "required",
+        )
+
+
+class History(NamedTuple):
+    """
+    What has happened since the start, as far as the properties speak of it.
+
+    Attributes:
+        lost: There was a loss, and neither a renewal nor a good poll has succeeded since.
+        unrenewed: There was a loss, and no ``notifystart`` has ended since (has succeeded, where that is required).
+        proved: A poll has proved the session since its last renewal was ordered.
+        hollow: Hollow answers in a row.
+        hurried: Hurried polls since the last proper one.
+        transport_waits: Waits on that ladder since it was reset.
+        session_waits: The same.
+        started: The session was started and has not been closed since.
+    """
+
+    lost: bool = False
+    unrenewed: bool = False
+    proved: bool = False
+    hollow: int = 0
+    hurried: int = 0
+    transport_waits: int = 0
+    session_waits: int = 0
+    started: bool = False
+
+    def after(self, arc: Arc, scale: Scale, *, renewing: bool) -> History:
+        """Return the account after *arc*. *renewing*: the operation that it ends was a renewal."""
+        trigger = arc.move.trigger
+        if trigger in (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED):
+            return History(started=trigger is not T.CLOSED)
+        good, loss = is_good(trigger), is_loss(trigger, self)
+        lost, unrenewed, proved = self.lost, self.unrenewed, self.proved
+        if renewing and trigger is T.SESSION_RENEWED:
+            lost = unrenewed = False
+        elif renewing and trigger is T.RENEWAL_FAILED and not scale.required:
+            unrenewed = False
+        if good:
+            lost = unrenewed = False
+        if loss:
+            lost = unrenewed = True
+        if trigger is T.POLLED:
+            proved = True
+        if isinstance(arc.command, Renew):
+            proved = False
+        hollow = self.hollow
+        if trigger is T.HOLLOW:
+            hollow = 0 if loss else hollow + 1
+        elif not renewing and trigger not in (T.SILENT, T.RETRY_DUE, T.WAKE):
+            hollow = 0
+        hurried = (
+            min(self.hurried + 1, scale.pace) if trigger is T.HURRIED else 0 if trigger is T.POLLED else self.hurried
+        )
+        transport, session = self.transport_waits, self.session_waits
+        if good or trigger is T.SILENT:
+            transport = 0
+        if good:
+            session = 0
+        if isinstance(arc.command, Wait):
+            if arc.command.ladder is Ladder.TRANSPORT:
+                transport = min(transport + 1, scale.transport)
+            else:
+                session = min(session + 1, scale.session)
+        return History(lost, unrenewed, proved, hollow, hurried, transport, session, self.started)
+
+
+def is_good(trigger: Trigger) -> bool:
+    """Return whether it is the end of a good poll."""
+    return trigger in (T.POLLED, T.HURRIED)
+
+
+def is_loss(trigger: Trigger, before: History) -> bool:
+    """Return whether the server says, or shows by a third hollow answer in a row, that the session is gone."""
+    return trigger in (T.SESSION_EXPIRED, T.SESSION_LAPSED) or (trigger is T.HOLLOW and before.hollow == 2)
+
+
+def rung(first_s: float, ceiling_s: float, attempt: int) -> float:
+    """Return the wait before jitter: doubled *attempt* - 1 times, and no longer than the ceiling."""
+    length = first_s
+    for _ in range(attempt - 1):
+        length = min(length * 2, ceiling_s)
+    return min(length, ceiling_s)
+
+
+def _steps(first_s: float, ceiling_s: float) -> int:
+    attempt = 1
+    while rung(first_s, ceiling_s, attempt) < ceiling_s:
+        attempt += 1
+    return attempt

@@ -1,0 +1,255 @@
+"""Decide P0 to P18 (docs/explanation/lifecycle.md) on the reachable graph of a running machine."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sessionfsm.errors import TriggerRefused
+from sessionfsm.lifecycle import Lifecycle, Machine, Poll, Renew, Snapshot, State, Trigger
+
+from . import bounds
+from .explore import Arc, Graph, explore
+from .history import History, Scale, is_good
+from .rules import LIVE, RULES, Seen
+
+__all__ = ["STATEMENTS", "Finding", "decide"]
+
+T = Trigger
+
+STATEMENTS = {
+    "P0": "every state is reachable; every live state can reach a good poll, and reaches stopped by stop and closed "
+    "alone",
+    "P1": "between a loss and the next poll, notifystart was called and has ended "
+    '(with renewal="required": has succeeded)',
+    "P2": "every wait lies in [½ · its rung, its ceiling]; no ceiling above 15 min, no first rung or pace below 1 s",
+    "P3": "exactly one operation is outstanding in every live state, the one that the state names",
+    "P4": "for every configuration and every trigger that can occur there, exactly one row applies; "
+    "any other trigger is refused and changes nothing",
+    "P5": "stop orders the close and nothing else; after closed there is no command until the next start",
+    "P6": "two requests in a row start at most longest deadline + ceiling apart; two polls at most one renewal "
+    "deadline more, unless notifystart itself is denied, the store fails, or a renewal that is required fails",
+    "P7": "if every request that starts from t on is answered well, a good poll ends within "
+    "ceiling + renewal deadline + two poll deadlines of t",
+    "P8": "at most 10/3 · (W + 1) requests in any closed window of W seconds in which no poll brings new messages",
+    "P9": "the k-th wait on a ladder since its reset is its k-th rung",
+    "P10": "waits falls only by a good or a silent poll, denials only by a good poll, hurries only by polled, and all "
+    "three by stop or new credentials; only polled makes a session trusted",
+    "P11": "an outcome that does not carry the outstanding serial number changes nothing",
+    "P12": "only stop ends a session; start begins with a renewal",
+    "P13": "the ladder follows the cause: session for a denied session, transport for everything else",
+    "P14": "expired holds exactly from a loss until a renewal or a good poll succeeds, or new credentials come",
+    "P15": "a poll is paced exactly by the schedule, and by nothing else",
+    "P16": "the first loss of a trusted session, and every lapse, renews at once; a loss while not trusted waits",
+    "P17": "no needless renewal: only after start, a wait, a lapse, or the first loss of a trusted session",
+    "P18": "exactly three hollow answers in a row are a loss",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """
+    What was found about one property.
+
+    Attributes:
+        id: Such as ``P1``.
+        statement: What it says.
+        holds: Whether it holds.
+        figure: The exact figure behind it, where it has one: (value, unit).
+        why: What is wrong; empty if it holds.
+        counterexample: The shortest way to where it breaks, or the path that reaches the figure.
+    """
+
+    id: str
+    statement: str
+    holds: bool
+    figure: tuple[float, str] | None = None
+    why: str = ""
+    counterexample: tuple[Arc, ...] = ()
+
+
+def decide(machine: Machine) -> dict[str, Finding]:
+    """Search the whole reachable graph of *machine* and decide every property."""
+    graph = explore(machine)
+    found = _decide_rules(graph)
+    for number, check in _CHECKS.items():
+        found[number] = check(graph)
+    return {number: found[number] for number in STATEMENTS}
+
+
+def _finding(
+    number: str, why: str | None, path: list[Arc] | None = None, figure: tuple[float, str] | None = None
+) -> Finding:
+    return Finding(
+        id=number,
+        statement=STATEMENTS[number],
+        holds=why is None,
+        figure=figure,
+        why=why or "",
+        counterexample=tuple(path or ()) if why else (),
+    )
+
+
+def _decide_rules(graph: Graph) -> dict[str, Finding]:
+    """Walk machine and history side by side, breadth first, so that the first break found is a shortest one."""
+    scale = Scale.of(graph.policy)
+    start = (0, History())
+    came: dict[tuple[int, History], tuple[tuple[int, History], Arc] | None] = {start: None}
+    queue = deque([start])
+    broken: dict[str, tuple[str, list[Arc]]] = {}
+    while queue:
+        here = queue.popleft()
+        node, history = here
+        before = graph.nodes[node]
+        renewing = isinstance(before.outstanding, Renew)
+        for arc in graph.arcs[node]:
+            then = history.after(arc, scale, renewing=renewing)
+            seen = Seen(graph.policy, before, graph.nodes[arc.target], arc, history, then)
+            for number, rule in RULES.items():
+                if number not in broken and (why := rule(seen)):
+                    broken[number] = (why, [*_path(came, here), arc])
+            there = (arc.target, then)
+            if there not in came:
+                came[there] = (here, arc)
+                queue.append(there)
+    return {number: _finding(number, *broken.get(number, (None,))) for number in RULES}
+
+
+def _path(
+    came: dict[tuple[int, History], tuple[tuple[int, History], Arc] | None], at: tuple[int, History]
+) -> list[Arc]:
+    path: list[Arc] = []
+    while (link := came[at]) is not None:
+        at, arc = link
+        path.append(arc)
+    return path[::-1]
+
+
+def _p0(graph: Graph) -> Finding:
+    missing = [state for state in State if all(node.state != state for node in graph.nodes)]
+    if missing:
+        return _finding("P0", f"the state {missing[0]} cannot be reached")
+    into: list[list[int]] = [[] for _ in graph.nodes]
+    hopeful: deque[int] = deque()
+    for node, arcs in enumerate(graph.arcs):
+        for arc in arcs:
+            into[arc.target].append(node)
+            if is_good(arc.move.trigger):
+                hopeful.append(node)
+    reaching = set(hopeful)
+    while hopeful:
+        for node in into[hopeful.popleft()]:
+            if node not in reaching:
+                reaching.add(node)
+                hopeful.append(node)
+    for node, snapshot in enumerate(graph.nodes):
+        if snapshot.state not in LIVE:
+            continue
+        if node not in reaching:
+            return _finding("P0", f"from a reachable {snapshot.state} no good poll can be reached")
+        ends = [
+            last.target
+            for first in graph.arcs[node]
+            if first.move.trigger is T.STOP
+            for last in graph.arcs[first.target]
+            if last.move.trigger is T.CLOSED
+        ]
+        if not ends or any(graph.nodes[end].state != State.STOPPED for end in ends):
+            return _finding("P0", f"from a reachable {snapshot.state}, stop and closed do not lead to stopped")
+    return _finding("P0", None)
+
+
+def _p2(graph: Graph) -> Finding:
+    return _finding("P2", bounds.odd_waits(graph), figure=(graph.policy.longest_ceiling_s, "s"))
+
+
+def _p4(graph: Graph) -> Finding:
+    machine, session = graph.machine, graph.machine.session()
+    if graph.refused:
+        node, move = graph.refused[0]
+        return _finding("P4", f"{move.trigger} can occur in {graph.nodes[node].state}, and there is no row for it")
+    every = dict.fromkeys((*T, *machine.table.triggers))
+    for node, snapshot in enumerate(graph.nodes):
+        possible = {arc.move.trigger for arc in graph.arcs[node]}
+        for trigger in every:
+            rows = len(machine.applicable(snapshot.state, snapshot.memory, trigger))
+            if trigger in possible:
+                if rows != 1:
+                    return _finding("P4", f"{rows} rows apply to {trigger} in {snapshot.state}")
+                continue
+            session.restore(snapshot)
+            try:
+                step = session.handle(trigger, serial=0)
+            except TriggerRefused:
+                step = None
+            if step is not None or _changed(session, snapshot):
+                return _finding("P4", f"{trigger} cannot occur in {snapshot.state}, and yet it changed something")
+    return _finding("P4", None)
+
+
+def _changed(session: Lifecycle, snapshot: Snapshot) -> bool:
+    return (session.state, session.memory, session.signals, session.outstanding) != snapshot
+
+
+def _p6(graph: Graph) -> Finding:
+    policy = graph.policy
+
+    def exempt(arc: Arc) -> bool:
+        trigger = arc.move.trigger
+        renewing = isinstance(graph.nodes[arc.source].outstanding, Renew)
+        failed = trigger is T.RENEWAL_FAILED and policy.renewal == "required"
+        return trigger is T.STORE_FAILED or (renewing and (trigger is T.SESSION_EXPIRED or failed))
+
+    try:
+        silence, path = bounds.longest_gap(graph, (Renew, Poll))
+        between_polls, poll_path = bounds.longest_gap(graph, (Poll,), exempt)
+    except bounds.Unbounded as found:
+        return _finding("P6", "there is a cycle without a request: silence is not bounded", found.path)
+    figure = (silence, "s")
+    bound = policy.silence_bound_s
+    if silence > bound or silence > 1200:
+        return _finding("P6", f"two requests in a row can be {silence:g} s apart", path, figure)
+    if between_polls > bound + policy.renewal_deadline_s:
+        return _finding("P6", f"two polls in a row can be {between_polls:g} s apart", poll_path, figure)
+    return _finding("P6", None, figure=figure)
+
+
+def _p7(graph: Graph) -> Finding:
+    try:
+        longest, path = bounds.longest_resumption(graph)
+    except bounds.Unbounded as found:
+        return _finding("P7", "good answers alone do not lead to a good poll", found.path)
+    why = f"resumption can take {longest:g} s" if longest > graph.policy.resumption_bound_s else None
+    return _finding("P7", why, path, (longest, "s"))
+
+
+def _p8(graph: Graph) -> Finding:
+    excess, path = bounds.most_excess(graph, bounds.RATE)
+    over = excess > bounds.RATE + 1e-9
+    why = f"a window of W seconds can have {excess:.3g} + 10/3 · W requests or more" if over else None
+    return _finding("P8", why, path, (excess, "requests above 10/3 a second"))
+
+
+def _p11(graph: Graph) -> Finding:
+    session = graph.machine.session()
+    for snapshot in graph.nodes:
+        for trigger in T:
+            if trigger in (T.START, T.STOP, T.WAKE):
+                continue
+            for stale in (-1, 1, None):
+                session.restore(snapshot)
+                if session.handle(trigger, serial=stale) is not None or _changed(session, snapshot):
+                    return _finding("P11", f"a late {trigger} changed something in {snapshot.state}")
+    return _finding("P11", None)
+
+
+_CHECKS: dict[str, Callable[[Graph], Finding]] = {
+    "P0": _p0,
+    "P2": _p2,
+    "P4": _p4,
+    "P6": _p6,
+    "P7": _p7,
+    "P8": _p8,
+    "P11": _p11,
+}

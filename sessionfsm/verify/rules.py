@@ -1,0 +1,197 @@
+"""The properties that speak of one arc and what led to it. Each function says what is wrong, or ``None``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sessionfsm.lifecycle import Close, Ladder, Policy, Poll, Renew, Snapshot, State, Trigger, Wait
+
+from .explore import Arc
+from .history import History, is_good, is_loss, rung
+
+__all__ = ["RULES", "Seen"]
+
+T = Trigger
+LIVE = (State.RECOVERING, State.ACTIVE, State.BACKOFF)
+
+
+class Seen(NamedTuple):
+    """One arc with everything that a rule may look at."""
+
+    policy: Policy
+    before: Snapshot
+    after: Snapshot
+    arc: Arc
+    history: History
+    then: History
+
+    @property
+    def trigger(self) -> Trigger:
+        return self.arc.move.trigger
+
+    @property
+    def loss(self) -> bool:
+        return is_loss(self.trigger, self.history)
+
+
+def p1_no_poll_without_renewal(seen: Seen) -> str | None:
+    if isinstance(seen.arc.command, Poll) and seen.then.unrenewed:
+        ended = "succeeded" if seen.policy.renewal == "required" else "ended"
+        return f"a poll is ordered after a loss although no notifystart has {ended} since"
+    return None
+
+
+_NAMED: dict[str, type] = {
+    State.RECOVERING: Renew,
+    State.ACTIVE: Poll,
+    State.BACKOFF: Wait,
+    State.STOPPING: Close,
+    State.STOPPED: type(None),
+}
+
+
+def p3_one_operation(seen: Seen) -> str | None:
+    named = _NAMED.get(seen.after.state)
+    if named is not None and not isinstance(seen.after.outstanding, named):
+        return f"in {seen.after.state} the outstanding operation is {type(seen.after.outstanding).__name__}"
+    if seen.after.state in LIVE and seen.arc.command is None and seen.before.outstanding != seen.after.outstanding:
+        return "an operation is outstanding that nobody ordered"
+    if seen.arc.command is None and seen.trigger not in (T.CLOSED, T.CREDENTIALS_CHANGED):
+        return f"{seen.trigger} ended the operation, and nothing was ordered in its place"
+    return None
+
+
+def p5_stop_orders_the_close(seen: Seen) -> str | None:
+    if seen.trigger is T.STOP:
+        if not isinstance(seen.arc.command, Close):
+            return "stop ordered something other than the close"
+        if seen.arc.command.notify == seen.history.lost:
+            return "notifystop is for a session that the server knows, and only for that"
+    elif isinstance(seen.arc.command, Close):
+        return f"{seen.trigger} ordered a close"
+    if seen.trigger is T.CLOSED and seen.arc.command is not None:
+        return "there is a command after the close"
+    return None
+
+
+def p9_kth_wait_is_kth_rung(seen: Seen) -> str | None:
+    wait = seen.arc.command
+    if not isinstance(wait, Wait):
+        return None
+    policy = seen.policy
+    if wait.ladder is Ladder.SESSION:
+        first, ceiling, number = policy.session_first_s, policy.session_ceiling_s, seen.then.session_waits
+    else:
+        first, ceiling, number = policy.transport_first_s, policy.transport_ceiling_s, seen.then.transport_waits
+    expected = rung(first, ceiling, number)
+    if wait.rung_s != expected:
+        return f"wait {number} on the {wait.ladder} ladder is {wait.rung_s:g} s, not {expected:g} s"
+    if (wait.first_s, wait.ceiling_s) != (first, ceiling):
+        return f"the wait says that its ladder goes from {wait.first_s:g} s to {wait.ceiling_s:g} s"
+    return None
+
+
+def p10_what_resets(seen: Seen) -> str | None:
+    before, after, trigger = seen.before.memory, seen.after.memory, seen.trigger
+    anew = trigger in (T.STOP, T.CREDENTIALS_CHANGED)
+    if after.waits < before.waits and not (anew or is_good(trigger) or trigger is T.SILENT):
+        return f"{trigger} took waits from {before.waits} to {after.waits}"
+    if after.denials < before.denials and not (anew or is_good(trigger)):
+        return f"{trigger} took denials from {before.denials} to {after.denials}"
+    if after.hurries < before.hurries and not (anew or trigger is T.POLLED):
+        return f"{trigger} took hurries from {before.hurries} to {after.hurries}"
+    if after.trusted and not before.trusted and trigger is not T.POLLED:
+        return f"{trigger} made the session trusted"
+    return None
+
+
+def p12_only_stop_ends(seen: Seen) -> str | None:
+    ended = seen.before.state in LIVE and seen.after.state in (State.STOPPED, State.STOPPING)
+    if ended and seen.trigger is not T.STOP:
+        return f"{seen.trigger} ended the session"
+    if seen.trigger is T.START and not isinstance(seen.arc.command, Renew):
+        return "start did not begin with a renewal"
+    return None
+
+
+def p13_ladder_follows_cause(seen: Seen) -> str | None:
+    wait = seen.arc.command
+    if not isinstance(wait, Wait):
+        return None
+    handshake_denied = isinstance(seen.before.outstanding, Renew) and seen.trigger is T.SESSION_EXPIRED
+    denied = handshake_denied or (seen.loss and not seen.history.lost)
+    expected = Ladder.SESSION if denied else Ladder.TRANSPORT
+    return None if wait.ladder is expected else f"{seen.trigger} ordered a {wait.ladder} wait, not a {expected} one"
+
+
+def p14_expired_is_lost(seen: Seen) -> str | None:
+    if seen.after.memory.expired != seen.then.lost:
+        said = "expired" if seen.after.memory.expired else "not expired"
+        return f"the session is remembered as {said}, and the opposite is true"
+    return None
+
+
+def p15_paced_exactly(seen: Seen) -> str | None:
+    poll = seen.arc.command
+    if not isinstance(poll, Poll):
+        return None
+    expected = 0.0
+    if seen.trigger in (T.HURRIED, T.HOLLOW):
+        count = seen.then.hurried + seen.then.hollow
+        expected = rung(seen.policy.pace_first_s, seen.policy.pace_ceiling_s, count)
+    if poll.pace_s != expected:
+        return f"after {seen.trigger} the poll is paced {poll.pace_s:g} s, not {expected:g} s"
+    if poll.fresh != (seen.trigger is T.SILENT):
+        return "a fresh connection is for the poll after a silent one, and only for that"
+    return None
+
+
+def p16_first_loss_renews_at_once(seen: Seen) -> str | None:
+    if not seen.loss or not isinstance(seen.before.outstanding, Poll):
+        return None
+    at_once = seen.history.proved or seen.trigger is T.SESSION_LAPSED
+    if at_once and not isinstance(seen.arc.command, Renew):
+        return "the loss of a session that had proved itself, or was held, did not renew at once"
+    if not at_once and not isinstance(seen.arc.command, Wait):
+        return "the loss of a session that had not proved itself did not wait"
+    return None
+
+
+def p17_no_needless_renewal(seen: Seen) -> str | None:
+    if not isinstance(seen.arc.command, Renew):
+        return None
+    after_wait = isinstance(seen.before.outstanding, Wait)
+    if (
+        seen.trigger in (T.START, T.SESSION_LAPSED)
+        or (after_wait and seen.trigger in (T.RETRY_DUE, T.WAKE))
+        or (seen.loss and seen.history.proved)
+    ):
+        return None
+    return f"{seen.trigger} ordered a renewal"
+
+
+def p18_three_hollow_are_a_loss(seen: Seen) -> str | None:
+    if seen.trigger is not T.HOLLOW:
+        return None
+    polls_on = isinstance(seen.arc.command, Poll)
+    if seen.loss and polls_on:
+        return "the third hollow answer in a row was not taken for a loss"
+    if not seen.loss and not polls_on:
+        return f"hollow answer {seen.history.hollow + 1} in a row was taken for a loss"
+    return None
+
+
+RULES = {
+    "P1": p1_no_poll_without_renewal,
+    "P3": p3_one_operation,
+    "P5": p5_stop_orders_the_close,
+    "P9": p9_kth_wait_is_kth_rung,
+    "P10": p10_what_resets,
+    "P12": p12_only_stop_ends,
+    "P13": p13_ladder_follows_cause,
+    "P14": p14_expired_is_lost,
+    "P15": p15_paced_exactly,
+    "P16": p16_first_loss_renews_at_once,
+    "P17": p17_no_needless_renewal,
+    "P18": p18_three_hollow_are_a_loss,
+}
