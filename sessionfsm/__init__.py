@@ -1,0 +1,134 @@
+"""
+Keeps the long-poll sessions of iLink (Weixin ClawBot) bots alive, and can prove it.
+
+.. code-block:: python
+
+    async with sessionfsm.Session(token=token) as session:
+        async for message in session:
+            await session.reply(message, f"you said {message.text}")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .config import load_policy
+    from .errors import (
+        AddressError,
+        BadRequest,
+        BrokenAnswer,
+        ConnectFailed,
+        ConnectionLost,
+        ConversationClosed,
+        CredentialsMissing,
+        DeadlineExceeded,
+        DefinitionError,
+        ILinkError,
+        PolicyError,
+        ServerRefused,
+        SessionFSMError,
+        SessionLost,
+        StatusError,
+        StoreError,
+        TransportError,
+        TriggerRefused,
+    )
+    from .ilink import Message, Sent, split_text
+    from .lifecycle import Machine, Policy, Signal, State
+    from .secret import Secret
+    from .session import Health, Record, RecordMonitor, Session, Violation
+    from .store import MemoryStore, Store
+
+# Where each public name lives. Modules are imported when a name is first used: `sessionfsm --help` needs none of them.
+_HOMES = {
+    "Session": "session",
+    "Health": "session",
+    "Record": "session",
+    "RecordMonitor": "session",
+    "Violation": "session",
+    "Message": "ilink",
+    "Sent": "ilink",
+    "split_text": "ilink",
+    "Policy": "lifecycle",
+    "Machine": "lifecycle",
+    "State": "lifecycle",
+    "Signal": "lifecycle",
+    "load_policy": "config",
+    "Secret": "secret",
+    "Store": "store",
+    "MemoryStore": "store",
+    "SessionFSMError": "errors",
+    "DefinitionError": "errors",
+    "PolicyError": "errors",
+    "AddressError": "errors",
+    "TriggerRefused": "errors",
+    "CredentialsMissing": "errors",
+    "StoreError": "errors",
+    "ILinkError": "errors",
+    "SessionLost": "errors",
+    "ConversationClosed": "errors",
+    "BadRequest": "errors",
+    "ServerRefused": "errors",
+    "TransportError": "errors",
+    "ConnectFailed": "errors",
+    "ConnectionLost": "errors",
+    "DeadlineExceeded": "errors",
+    "StatusError": "errors",
+    "BrokenAnswer": "errors",
+}
+
+__all__ = [
+    "__version__",
+    "Session",
+    "Health",
+    "Record",
+    "RecordMonitor",
+    "Violation",
+    "Message",
+    "Sent",
+    "split_text",
+    "Policy",
+    "Machine",
+    "State",
+    "Signal",
+    "load_policy",
+    "Secret",
+    "Store",
+    "MemoryStore",
+    "SessionFSMError",
+    "DefinitionError",
+    "PolicyError",
+    "AddressError",
+    "TriggerRefused",
+    "CredentialsMissing",
+    "StoreError",
+    "ILinkError",
+    "SessionLost",
+    "ConversationClosed",
+    "BadRequest",
+    "ServerRefused",
+    "TransportError",
+    "ConnectFailed",
+    "ConnectionLost",
+    "DeadlineExceeded",
+    "StatusError",
+    "BrokenAnswer",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

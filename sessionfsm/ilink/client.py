@@ -1,0 +1,260 @@
+"""The calls of one bot session: what is asked, on which connection, within which deadline."""
+
+from __future__ import annotations
+
+import random as random_module
+import time
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+import msgspec
+
+from sessionfsm.errors import BadRequest, ConnectFailed, DefinitionError
+from sessionfsm.ilink.address import DEFAULT_BASE_URL, check_base_url
+from sessionfsm.ilink.exchange import post
+from sessionfsm.ilink.headers import (
+    CHANNEL_VERSION,
+    DEFAULT_BOT_AGENT,
+    check_route_tag,
+    check_token,
+    client_version,
+    post_headers,
+    sanitize_bot_agent,
+)
+from sessionfsm.ilink.lanes import Lane, LaneOwner, default_http_client
+from sessionfsm.ilink.message import ItemType, MessageType
+from sessionfsm.ilink.text import MAX_BYTES, MAX_CHARACTERS, fits
+from sessionfsm.ilink.wire import Sent, Updates, parse_answer, parse_sent, parse_updates
+from sessionfsm.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["DEFAULT_BASE_URL", "ILinkClient"]
+
+_MIB = 1024 * 1024
+_FINISHED = 2  # message_state
+
+
+class ILinkClient:
+    """
+    One bot session's view of the iLink server.
+
+    Polls and the two notices share one connection, sends have another, so that neither waits for the other. Nothing
+    is retried here, and no call knows how the one before it ended.
+
+    Args:
+        token: The bot token; surrounding white space is dropped.
+        base_url: The server, as :func:`~sessionfsm.ilink.address.check_base_url` allows it.
+        allow_hosts: Hosts outside ``weixin.qq.com`` that may receive the token.
+        channel_version: The version of the reference client that we say we are like.
+        bot_agent: What you are, as products ``name/version (comment)``; what does not fit the grammar is dropped.
+        route_tag: The operator's ``SKRouteTag``, if there is one.
+        http: An HTTP client to share between sessions, best one of
+            :func:`~sessionfsm.ilink.lanes.default_http_client`. Yours to close; by default the session makes its own.
+            Its cookies, authentication, default headers and redirect setting are not used.
+        max_body_bytes: The longest answer to a poll; any other answer may have 1 MiB at most.
+        random: Where ids and ``X-WECHAT-UIN`` are drawn from, so that tests can choose.
+
+    Raises:
+        CredentialsMissing: If the token is empty.
+        DefinitionError: If another argument is wrong. No message shows the token.
+
+    Every call raises only :class:`~sessionfsm.errors.ILinkError`, and lets cancellation pass.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: Secret | str,
+        base_url: str = DEFAULT_BASE_URL,
+        allow_hosts: Collection[str] = (),
+        channel_version: str = CHANNEL_VERSION,
+        bot_agent: str = DEFAULT_BOT_AGENT,
+        route_tag: str | None = None,
+        http: httpx.AsyncClient | None = None,
+        max_body_bytes: int = 16 * _MIB,
+        random: random_module.Random | None = None,
+    ) -> None:
+        self._token = check_token(token)
+        self._allow_hosts = tuple(allow_hosts)
+        self._base_url = check_base_url(base_url, allow_hosts)
+        self._version = client_version(channel_version)
+        self._base_info = {"channel_version": channel_version, "bot_agent": sanitize_bot_agent(bot_agent)}
+        self._route_tag = None if route_tag is None else check_route_tag(route_tag)
+        if max_body_bytes < 1:
+            raise DefinitionError(f"max_body_bytes is at least 1, not {max_body_bytes!r}")
+        self._max_body_bytes = max_body_bytes
+        self._random = random_module.SystemRandom() if random is None else random
+        self._owns_http = http is None
+        self._http = default_http_client() if http is None else http
+        self._owner = LaneOwner()
+        self._sending = anyio.Lock()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"ILinkClient(base_url={self._base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close this session's connections, and the HTTP client if it was made here. May be called again."""
+        self._closed = True
+        await self._owner.aclose()
+        if self._owns_http:
+            with anyio.CancelScope(shield=True):
+                await self._http.aclose()
+
+    def replace_credentials(self, token: Secret | str, base_url: str) -> None:
+        """
+        Use what another login gave, from the next request on. If either is refused, nothing is changed.
+
+        Raises:
+            CredentialsMissing: If the token is empty.
+            DefinitionError: If it could not stand in a header, or *base_url* is not allowed.
+        """
+        checked = check_token(token)
+        self._base_url = check_base_url(base_url, self._allow_hosts)
+        self._token = checked
+
+    async def get_updates(self, cursor: Secret | None, *, deadline_s: float, fresh: bool = False) -> Updates:
+        """
+        Poll once. The server holds the request until there is something new or its own time is over.
+
+        Args:
+            cursor: The newest cursor; ``None`` for the first poll of a bot.
+            deadline_s: For the whole exchange; longer than the server holds it (section 1.4).
+            fresh: Close the poll connection first, because it may be dead.
+        """
+        secrets = self._secrets(cursor)
+        body = await self._post(
+            "getupdates",
+            {"get_updates_buf": cursor.reveal() if cursor else ""},
+            Lane(self._owner, "poll", fresh),
+            deadline_s=deadline_s,
+            max_body_bytes=self._max_body_bytes,
+            secrets=secrets,
+        )
+        return parse_updates(body, secrets=secrets)
+
+    async def notify_start(self, *, deadline_s: float = 10.0) -> None:
+        """Tell the server that this client is online. It is not told twice by itself: the caller decides."""
+        await self._notify("notifystart", deadline_s)
+
+    async def notify_stop(self, *, deadline_s: float = 5.0) -> None:
+        """Tell the server that this client goes offline. Not after a takeover (section 2.4)."""
+        await self._notify("notifystop", deadline_s)
+
+    async def send_text(
+        self,
+        to: str,
+        text: str,
+        *,
+        context_token: Secret | None = None,
+        client_id: str | None = None,
+        run_id: str | None = None,
+        deadline_s: float = 15.0,
+    ) -> Sent:
+        """
+        Send one text. A longer one is cut with :func:`~sessionfsm.ilink.text.split_text` first.
+
+        Sends of one session wait for each other; the deadline begins when this one's turn has come.
+
+        Args:
+            to: The user's id.
+            context_token: The newest one that this user's messages brought.
+            client_id: Made if there is none. Only for the one resend that is allowed after a deadline.
+            run_id: One UUID per turn of a conversation.
+
+        Raises:
+            BadRequest: Also without asking the server, ``code`` being ``None``, when *to* or *text* is empty, *text*
+                is too long, or something cannot be written as UTF-8.
+        """
+        if not to.strip():
+            raise BadRequest("to is empty: there is nobody to send to", endpoint="sendmessage", code=None)
+        if not text:
+            raise BadRequest("the text is empty", endpoint="sendmessage", code=None)
+        if not fits(text):
+            raise BadRequest(
+                f"the text has {len(text)} characters; one message holds {MAX_CHARACTERS} characters "
+                f"and {MAX_BYTES} bytes: send the pieces that split_text() makes",
+                endpoint="sendmessage",
+                code=None,
+            )
+        client_id = client_id or self._new_client_id()
+        message: dict[str, Any] = {
+            "from_user_id": "",
+            "to_user_id": to,
+            "client_id": client_id,
+            "message_type": int(MessageType.BOT),
+            "message_state": _FINISHED,
+            "item_list": [{"type": int(ItemType.TEXT), "text_item": {"text": text}}],
+        }
+        if context_token:
+            message["context_token"] = context_token.reveal()
+        if run_id:
+            message["run_id"] = run_id
+        async with self._sending:
+            secrets = self._secrets(context_token)
+            body = await self._post(
+                "sendmessage", {"msg": message}, Lane(self._owner, "send"), deadline_s=deadline_s, secrets=secrets
+            )
+        return parse_sent(body, client_id=client_id, secrets=secrets)
+
+    async def _notify(self, endpoint: str, deadline_s: float) -> None:
+        secrets = self._secrets(None)
+        body = await self._post(
+            endpoint, {}, Lane(self._owner, "poll"), deadline_s=deadline_s, secrets=secrets, folder="msg/"
+        )
+        parse_answer(body, endpoint=endpoint, secrets=secrets)
+
+    async def _post(
+        self,
+        endpoint: str,
+        fields: dict[str, Any],
+        lane: Lane,
+        *,
+        deadline_s: float,
+        secrets: Sequence[Secret],
+        max_body_bytes: int = _MIB,
+        folder: str = "",
+    ) -> bytes:
+        if self._closed:
+            raise ConnectFailed("this client is closed", endpoint=endpoint)
+        try:
+            content = msgspec.json.encode({**fields, "base_info": self._base_info})
+        except UnicodeEncodeError:
+            # Not chained: the cause quotes what could not be written.
+            raise BadRequest("half a surrogate pair cannot be sent", endpoint=endpoint, code=None) from None
+        return await post(
+            self._http,
+            f"{self._base_url}ilink/bot/{folder}{endpoint}",
+            endpoint=endpoint,
+            headers=post_headers(
+                token=self._token,
+                version=self._version,
+                uin=self._random.getrandbits(32),
+                route_tag=self._route_tag,
+            ),
+            content=content,
+            lane=lane,
+            deadline_s=deadline_s,
+            max_body_bytes=max_body_bytes,
+            secrets=secrets,
+        )
+
+    def _secrets(self, other: Secret | None) -> list[Secret]:
+        """Return what this request holds and no error may show, the longest first: one may be part of another."""
+        return sorted(filter(None, (self._token, other)), key=lambda secret: -len(secret.reveal()))
+
+    def _new_client_id(self) -> str:
+        """Return an id of the reference client's form; unlike ours, it is known to be accepted (section 2.6)."""
+        return f"openclaw-weixin:{time.time_ns() // 1_000_000}-{self._random.getrandbits(32):08x}"

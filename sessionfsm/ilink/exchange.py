@@ -1,0 +1,172 @@
+"""
+One POST and its answer, the bytes of it.
+
+This is where the HTTP client's exceptions become ours; nothing above this module knows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Sequence
+from typing import cast
+
+import anyio
+import httpx
+
+from sessionfsm.errors import (
+    BrokenAnswer,
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    SessionLost,
+    StatusError,
+    TransportError,
+)
+from sessionfsm.ilink.body import BodyError, BoundedBody
+from sessionfsm.ilink.lanes import CONNECT_S, LANE, Lane
+from sessionfsm.ilink.wire import printable
+from sessionfsm.secret import Secret
+
+__all__ = ["post"]
+
+_TIMEOUT = httpx.Timeout(None, connect=CONNECT_S).as_dict()
+_CLOSE_S = 1.0
+_RETRY_AFTER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+
+# The request did not leave this machine.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.InvalidURL,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+# All that was seen to come out of httpx and of transports that people put under it: its own exceptions, what httpcore
+# and anyio do not translate (sockets closed by another task; UnicodeError from the resolver is a ValueError), and
+# httpx's RuntimeError for a client that is closed. Not Exception: a bug shall look like one.
+_FOREIGN = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    anyio.BrokenResourceError,
+    anyio.BusyResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+)
+
+
+async def post(
+    http: httpx.AsyncClient,
+    url: str,
+    *,
+    endpoint: str,
+    headers: dict[str, str],
+    content: bytes,
+    lane: Lane,
+    deadline_s: float,
+    max_body_bytes: int,
+    secrets: Sequence[Secret],
+) -> bytes:
+    """
+    Send *content* and return the body of the answer, all of it within *deadline_s* seconds.
+
+    A body that was complete when the deadline passed is returned: it may hold messages that will not come again.
+
+    Args:
+        secrets: What must not show in an error's text.
+
+    Raises:
+        SessionLost: If the HTTP status is 401 or 403.
+        TransportError: If there is no complete answer with a status of 2xx.
+    """
+    # Built by hand: the client's own cookies, parameters and default headers stay out of it.
+    request = httpx.Request("POST", url, headers=headers, content=content, extensions={"timeout": _TIMEOUT, LANE: lane})
+    body: bytes | None = None
+    with anyio.move_on_after(deadline_s):
+        try:
+            response = await http.send(request, stream=True, follow_redirects=False, auth=None)
+            try:
+                _check_status(response, endpoint)
+                body = await _read(response, max_body_bytes)
+            finally:
+                await _close(response)
+        except BodyError as exc:
+            raise BrokenAnswer(str(exc), endpoint=endpoint) from exc
+        except _FOREIGN as exc:
+            if body is None:
+                raise _translated(exc, http, endpoint, secrets) from exc
+    if body is None:
+        raise DeadlineExceeded(f"no complete answer within {deadline_s:g} s", endpoint=endpoint, deadline_s=deadline_s)
+    return body
+
+
+def _check_status(response: httpx.Response, endpoint: str) -> None:
+    status = response.status_code
+    if 200 <= status <= 299:
+        return
+    if status in (401, 403):
+        raise SessionLost(f"HTTP status {status}", endpoint=endpoint, code=None, status=status)
+    raise StatusError(
+        f"HTTP status {status}",
+        endpoint=endpoint,
+        status=status,
+        retry_after_s=_retry_after(response.headers.get("Retry-After", "")),
+    )
+
+
+def _retry_after(text: str) -> float | None:
+    """Return a number of seconds; a date is not read, because our clock may be wrong."""
+    return float(text) if _RETRY_AFTER.fullmatch(text.strip()) else None
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    if response.is_stream_consumed:
+        # An event hook of the caller's client has read it, so it is in memory and unpacked already.
+        body = BoundedBody(limit)
+        body.feed(response.content)
+        return body.finish()
+    body = BoundedBody(
+        limit,
+        encoding=response.headers.get("Content-Encoding", ""),
+        length=response.headers.get("Content-Length", ""),
+    )
+    # Not aiter_raw(): that closes the connection before it ends, where a deadline could still take the answer away.
+    chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
+    try:
+        async for chunk in chunks:
+            body.feed(chunk)
+    except BodyError:
+        # Close first, then let the generators run into the closed connection: a generator that is dropped in the
+        # middle is finalised by the event loop later, in no order, and trio warns of it.
+        await _close(response)
+        with contextlib.suppress(*_FOREIGN):
+            async for _ in chunks:
+                pass
+        raise
+    return body.finish()
+
+
+async def _close(response: httpx.Response) -> None:
+    """Close *response* even while being cancelled. How it ends can no longer change the answer."""
+    with anyio.move_on_after(_CLOSE_S, shield=True), contextlib.suppress(*_FOREIGN):
+        await response.aclose()
+
+
+def _translated(exc: Exception, http: httpx.AsyncClient, endpoint: str, secrets: Sequence[Secret]) -> TransportError:
+    name = type(exc).__name__
+    if http.is_closed:
+        return ConnectFailed("the HTTP client is closed", endpoint=endpoint)
+    if isinstance(exc, _NOT_SENT):
+        words = printable(str(exc), secrets)
+        return ConnectFailed(
+            f"no connection ({name}: {words})" if words else f"no connection ({name})", endpoint=endpoint
+        )
+    if isinstance(exc, httpx.DecodingError):
+        return BrokenAnswer(f"the body cannot be unpacked ({name})", endpoint=endpoint)
+    # The text is left out: h11 quotes the line that it did not like.
+    return ConnectionLost(f"the connection broke before the whole answer was there ({name})", endpoint=endpoint)

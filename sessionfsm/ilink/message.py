@@ -1,0 +1,233 @@
+"""Inbound messages (docs/reference/protocol.md, section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import IntEnum
+from urllib.parse import quote
+
+import msgspec
+
+from sessionfsm.ilink.fields import Fields, array, child, identifier, integer, object_of, repaired, secret, string
+from sessionfsm.secret import Secret
+
+__all__ = ["Item", "ItemType", "Message", "MessageType", "Quote", "parse_message"]
+
+
+class MessageType(IntEnum):
+    """Who wrote a message."""
+
+    NONE = 0
+    USER = 1
+    BOT = 2
+
+
+class ItemType(IntEnum):
+    """What an item holds."""
+
+    NONE = 0
+    TEXT = 1
+    IMAGE = 2
+    VOICE = 3
+    FILE = 4
+    VIDEO = 5
+    TOOL_CALL_START = 11
+    TOOL_CALL_RESULT = 12
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The message that an item answers. Newer phones send its id only.
+
+    Attributes:
+        message_id: The id of the quoted message.
+        title: The phone's summary of it.
+        text: Its text, when the phone sent it along.
+    """
+
+    message_id: str | None = None
+    title: str | None = None
+    text: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Quote(message_id={self.message_id!r})"
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One part of a message. Keys and addresses of media are not taken out of ``Message.raw``.
+
+    Attributes:
+        type: A value of :class:`ItemType`, or one that we do not know yet.
+        msg_id: The item's own id.
+        text: The text, or a voice item's transcript.
+        file_name: The name of a file item.
+        is_completed: Tool items: false on start, true on result.
+        quoted: The message that this item answers.
+    """
+
+    type: int | None = None
+    msg_id: str | None = None
+    text: str | None = None
+    file_name: str | None = None
+    create_time_ms: int | None = None
+    is_completed: bool | None = None
+    quoted: Quote | None = None
+
+    def __repr__(self) -> str:
+        return f"Item(type={_kind(self.type)}, msg_id={self.msg_id!r})"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A message as it came. Every field may be absent; a field of a wrong type counts as absent.
+
+    Its ``repr`` shows who, when and what kind, but neither secrets nor what was said.
+
+    Attributes:
+        message_id: The server's id, exact; sometimes absent. :meth:`dedup_key` is always there.
+        create_time_ms: When it was written, by the server's clock, in milliseconds since 1970.
+        message_type: A value of :class:`MessageType`, or one that we do not know yet.
+        context_token: What an answer to this message should carry.
+        raw: The JSON of this message, unknown fields included. It holds the context token and media keys in clear.
+    """
+
+    raw: bytes
+    message_id: str | None = None
+    from_user_id: str | None = None
+    to_user_id: str | None = None
+    client_id: str | None = None
+    seq: int | None = None
+    create_time_ms: int | None = None
+    message_type: int | None = None
+    message_state: int | None = None
+    session_id: str | None = None
+    group_id: str | None = None
+    run_id: str | None = None
+    items: tuple[Item, ...] = ()
+    context_token: Secret | None = None
+
+    @property
+    def text(self) -> str:
+        """All text of the message, transcripts of voice included, one line or more per item; ``""`` without any."""
+        return "\n".join(item.text for item in self.items if item.text)
+
+    @property
+    def sender(self) -> str:
+        """Who wrote it; ``""`` when the message does not say."""
+        return self.from_user_id or ""
+
+    def dedup_key(self) -> str:
+        """
+        Return what two copies of this message have in common (docs/reference/protocol.md, section 2.5).
+
+        The best fact that the message has decides: its id, an item's id, the sender's own id for it, its place in
+        the sender's sequence, and last its content. A copy may carry another context token, so that is never part
+        of a key. A key may be logged: content is hashed.
+        """
+        if self.message_id:
+            return f"id:{self.message_id}"
+        for item in self.items:
+            if item.msg_id:
+                return f"item:{item.msg_id}"
+        if self.from_user_id:
+            sender = quote(self.from_user_id, safe="@")  # a colon in an id must not shift the parts
+            if self.client_id:
+                return f"client:{sender}:{quote(self.client_id, safe='')}"
+            if self.seq and self.create_time_ms:  # zero is protobuf's "not set"
+                return f"seq:{sender}:{self.seq}:{self.create_time_ms}"
+        return f"hash:{_fingerprint(self.raw)}"
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(_kind(item.type) for item in self.items)
+        return (
+            f"Message(message_id={self.message_id!r}, from_user_id={self.from_user_id!r}, "
+            f"create_time_ms={self.create_time_ms!r}, items=[{kinds}])"
+        )
+
+
+def parse_message(raw: bytes) -> Message | None:
+    """Return the message that *raw* is the JSON of; ``None`` if it is no JSON object."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raw = repaired(raw)
+    if (fields := object_of(raw)) is None:
+        return None
+    entries = array(fields, "item_list") or []
+    return Message(
+        raw=raw,
+        message_id=identifier(fields, "message_id"),
+        from_user_id=string(fields, "from_user_id"),
+        to_user_id=string(fields, "to_user_id"),
+        client_id=string(fields, "client_id"),
+        seq=integer(fields, "seq"),
+        create_time_ms=integer(fields, "create_time_ms"),
+        message_type=integer(fields, "message_type"),
+        message_state=integer(fields, "message_state"),
+        session_id=string(fields, "session_id"),
+        group_id=string(fields, "group_id"),
+        run_id=string(fields, "run_id"),
+        items=tuple(_item(entry) for data in entries if (entry := object_of(data)) is not None),
+        context_token=secret(fields, "context_token"),
+    )
+
+
+def _item(fields: Fields) -> Item:
+    completed = {b"true": True, b"false": False}.get(bytes(fields.get("is_completed", b"")))
+    file = child(fields, "file_item") or {}
+    quoted = child(fields, "ref_msg")
+    return Item(
+        type=integer(fields, "type"),
+        msg_id=identifier(fields, "msg_id"),
+        text=_text(fields),
+        file_name=string(file, "file_name"),
+        create_time_ms=integer(fields, "create_time_ms"),
+        is_completed=completed,
+        quoted=None if quoted is None else _quote(quoted),
+    )
+
+
+def _text(fields: Fields) -> str | None:
+    """Return what an item says. Its payload has to match its type, where it has one."""
+    match integer(fields, "type"):
+        case ItemType.TEXT:
+            names = ["text_item"]
+        case ItemType.VOICE:
+            names = ["voice_item"]
+        case None:
+            names = ["text_item", "voice_item"]
+        case _:
+            names = []
+    for name in names:
+        if (payload := child(fields, name)) is not None:
+            return string(payload, "text")
+    return None
+
+
+def _quote(fields: Fields) -> Quote:
+    """Read one level of quoting: a quote inside the quoted item stays in ``raw``, however deep somebody nests it."""
+    item = child(fields, "message_item") or {}
+    return Quote(
+        message_id=identifier(fields, "svr_id") or identifier(item, "msg_id"),
+        title=string(fields, "title"),
+        text=_text(item),
+    )
+
+
+def _fingerprint(raw: bytes) -> str:
+    """Return the SHA-256 of the message's canonical JSON without its context token."""
+    digest = hashlib.sha256()
+    for name, data in sorted((object_of(raw) or {}).items()):
+        if name == "context_token":
+            continue
+        try:
+            value = msgspec.json.encode(msgspec.json.decode(data), order="sorted")
+        except (ValueError, RecursionError):
+            value = bytes(data)  # a value that cannot be read still tells messages apart
+        digest.update(msgspec.json.encode(name) + b":%d:" % len(value) + value)
+    return digest.hexdigest()
+
+
+def _kind(number: int | None) -> str:
+    return next((kind.name for kind in ItemType if kind == number), str(number))

@@ -1,0 +1,19 @@
+"""One session, driven: commands performed, outcomes fed back, messages handed out, everything recorded."""
+
+from .health import Health
+from .inbox import Inbox
+from .monitor import RecordMonitor, RequestMonitor, Violation
+from .records import Observer, Quiet, Record
+from .session import Session
+
+__all__ = [
+    "Health",
+    "Inbox",
+    "Observer",
+    "Quiet",
+    "Record",
+    "RecordMonitor",
+    "RequestMonitor",
+    "Session",
+    "Violation",
+]

@@ -1,0 +1,289 @@
+"""The driver: takes the lifecycle's command, performs it, feeds back what happened. It is meant to be boring."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import anyio
+
+from sessionfsm.errors import ILinkError
+from sessionfsm.lifecycle import (
+    Close,
+    Command,
+    Lifecycle,
+    NoAnswer,
+    Poll,
+    Renew,
+    State,
+    StatusAnswered,
+    Step,
+    Trigger,
+    Unanswered,
+    Wait,
+    classify_poll,
+    classify_renewal,
+    delay,
+)
+
+from .health import Health
+from .inbox import Inbox
+from .operations import Operations, Seen
+from .records import Observer, Quiet, Record
+
+__all__ = ["Driver"]
+
+logger = logging.getLogger("sessionfsm")
+
+T = Trigger
+
+
+class Driver:
+    """
+    Runs one session. One task runs :meth:`run`; everything else may be called from other tasks of the same loop.
+
+    Args:
+        lifecycle: The session's life; nobody else may move it.
+        operations: What performs the commands.
+        inbox: What is drained when the session stops.
+        observers: Called with every record.
+        draw: Draws the jitter, a number in [0, 1).
+        history: How many records are kept.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        operations: Operations,
+        inbox: Inbox,
+        *,
+        observers: Iterable[Observer] = (),
+        draw: Callable[[], float] = random.random,
+        history: int = 256,
+    ) -> None:
+        self.lifecycle = lifecycle
+        self.operations = operations
+        self.inbox = inbox
+        self.observers = list(observers)
+        self.history: deque[Record] = deque(maxlen=history)
+        self.closed = anyio.Event()
+        self.polls = 0
+        self._draw = draw
+        self._reason = self._detail = ""
+        self._stopping = False
+        self._wake = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._wait_s: float | None = None  # how long the wait that is outstanding lasts
+        self._retry_at: float | None = None
+        self._last_good_s: float | None = None
+        self._last_news_s: float | None = None
+        self._last_start_s: float | None = None
+        self._trouble_since_s: float | None = None
+        self._quiet: Quiet | None = None
+        self._records = 0
+
+    async def run(self) -> None:
+        """Live from ``start`` to ``closed``."""
+        try:
+            command = self._handle(T.START)
+            while command is not None:
+                command = await self._round(command)
+        finally:
+            self.inbox.close()
+            self.closed.set()
+
+    def stop(self) -> None:
+        """Ask for an orderly end. A second time it changes nothing."""
+        self._stopping = True
+        self.inbox.close()
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def wake(self) -> None:
+        """Cut a wait short, though not below its ladder's first rung. Outside a wait it changes nothing."""
+        if self.lifecycle.state == State.BACKOFF:
+            self._wake.set()
+
+    def health(self) -> Health:
+        """Return how the session is now."""
+        now = anyio.current_time()
+        age = None if self._last_good_s is None else now - self._last_good_s
+        longest = self.operations.poll_deadline_s + self.lifecycle.policy.pace_ceiling_s
+        return Health(
+            account=self.operations.account,
+            state=self.lifecycle.state,
+            ready=self.lifecycle.state == State.ACTIVE and age is not None and age <= longest,
+            last_poll_age_s=age,
+            last_message_age_s=None if self._last_news_s is None else now - self._last_news_s,
+            reason=self._reason,
+            detail=self._detail,
+            next_retry_s=None if self._retry_at is None else max(self._retry_at - now, 0.0),
+            signals=tuple(sorted(self.lifecycle.signals)),
+            polls=self.polls,
+            in_hand=self.inbox.in_hand,
+            uncommitted=self.operations.uncommitted,
+        )
+
+    async def _round(self, command: Command) -> Command | None:
+        """Perform *command*, or be stopped meanwhile; return what follows."""
+        if isinstance(command, Close):
+            await self._close(command)
+            return self._handle(T.CLOSED, command)
+        trigger: Trigger | None = None
+        seen: Seen | None = None
+        with anyio.CancelScope() as self._scope:
+            if not self._stopping:
+                trigger, seen = await self._perform(command)
+        self._scope = None
+        if self._stopping or trigger is None:
+            return self._handle(T.STOP)
+        return self._handle(trigger, command, seen)
+
+    async def _perform(self, command: Renew | Poll | Wait) -> tuple[Trigger, Seen | None]:
+        if isinstance(command, Wait):
+            return await self._waited(command), None
+        started = anyio.current_time()
+        try:
+            if isinstance(command, Renew):
+                seen = await self.operations.renew(command, lambda: self._adopted(command))
+            else:
+                seen = await self.operations.poll(command)
+        except Exception as error:
+            # Nobody foresaw it. The session goes on: to end here would make the bot deaf over something unknown.
+            logger.exception("%s: something unexpected happened", self.operations.account)
+            held = anyio.current_time() - started
+            broken = Unanswered(why=NoAnswer.BROKEN)
+            seen = Seen(outcome=broken, started_s=started, held_s=held, detail=type(error).__name__)
+        if isinstance(command, Renew):
+            return classify_renewal(seen.outcome), seen
+        return classify_poll(seen.outcome, seen.held_s, self.lifecycle.policy), seen
+
+    async def _waited(self, command: Wait) -> Trigger:
+        length = self._wait_s if self._wait_s is not None else command.ceiling_s
+        began = anyio.current_time()
+        self._retry_at = began + length
+        try:
+            with anyio.CancelScope(deadline=began + length):
+                await self._wake.wait()
+                # Whoever wakes us cannot know that others did so a moment ago: the first rung is always waited for.
+                await anyio.sleep_until(min(began + command.first_s, self._retry_at))
+                return T.WAKE
+            return T.RETRY_DUE
+        finally:
+            self._retry_at = None
+            self._wake = anyio.Event()
+
+    async def _close(self, command: Close) -> None:
+        """Drain the handlers and say goodbye, side by side. It ends by itself, so it is not cut short."""
+        policy = self.lifecycle.policy
+        self.inbox.close()
+        deadline = anyio.current_time() + policy.drain_deadline_s
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.operations.commit_rest, deadline)
+            if command.notify:
+                group.start_soon(self._notify_stop, policy.notifystop_deadline_s)
+            with anyio.CancelScope(deadline=deadline):
+                await self.inbox.wait_empty_handed()
+                await self.inbox.mark()
+
+    async def _notify_stop(self, deadline_s: float) -> None:
+        try:
+            await self.operations.client.notify_stop(deadline_s=deadline_s)
+        except ILinkError as error:
+            logger.info("%s: the goodbye was not heard: %s", self.operations.account, error)
+
+    def _adopted(self, command: Renew) -> None:
+        self.inbox.add_account(self.operations.account)
+        self._handle(T.CREDENTIALS_CHANGED, command)
+
+    def _handle(self, trigger: Trigger, command: Command | None = None, seen: Seen | None = None) -> Command | None:
+        """Tell the lifecycle; tell everybody; return the next command."""
+        step = self.lifecycle.handle(trigger, serial=command.serial if command is not None else None)
+        if step is None:
+            raise AssertionError(f"{trigger} ended an operation that was not outstanding")
+        now = anyio.current_time()
+        good = trigger in (T.POLLED, T.HURRIED)
+        if good:
+            self.polls += 1
+            self._last_good_s = now
+        if seen is not None and seen.news:
+            self._last_news_s = now
+        self._wait_s = None
+        if isinstance(step.command, Wait):
+            asked = seen.outcome.retry_after_s if seen and isinstance(seen.outcome, StatusAnswered) else None
+            self._wait_s = delay(
+                step.command, jitter=self.lifecycle.policy.jitter, draw=self._draw(), retry_after_s=asked
+            )
+        if good and not step.changed and not step.cleared and seen is not None:
+            self._count(seen)
+        else:
+            self._record(step, command, seen, now)
+        self._log(step, good, now)
+        return step.command
+
+    def _count(self, seen: Seen) -> None:
+        """Count a good poll that changed nothing."""
+        started, quiet = seen.started_s, self._quiet
+        gap = 0.0 if self._last_start_s is None else started - self._last_start_s
+        self._last_start_s = started
+        self._quiet = Quiet(
+            polls=quiet.polls + 1 if quiet else 1,
+            first_started_s=quiet.first_started_s if quiet else started,
+            last_started_s=started,
+            longest_gap_s=max(quiet.longest_gap_s, gap) if quiet else gap,
+            news=(quiet.news if quiet else 0) + seen.news,
+        )
+
+    def _record(self, step: Step, ended: Command | None, seen: Seen | None, now: float) -> None:
+        self._records += 1
+        self._reason, self._detail = step.reason, seen.detail if seen else ""
+        record = Record(
+            account=self.operations.account,
+            number=self._records,
+            at_s=now,
+            wall_s=self.operations.wall(),
+            serial=ended.serial if ended else None,
+            trigger=step.trigger,
+            source=step.source,
+            target=step.target,
+            memory=step.after,
+            command=step.command,
+            wait_s=self._wait_s,
+            started_s=seen.started_s if seen else None,
+            news=seen.news if seen else 0,
+            reason=step.reason,
+            detail=self._detail,
+            raised=tuple(sorted(step.raised)),
+            cleared=tuple(sorted(step.cleared)),
+            quiet=self._quiet,
+        )
+        self._quiet = None
+        if seen is not None:
+            self._last_start_s = seen.started_s
+        self.history.append(record)
+        for observer in self.observers:
+            try:
+                observer(record)
+            except Exception:
+                logger.exception("%s: an observer raised", record.account)
+
+    def _log(self, step: Step, good: bool, now: float) -> None:
+        """Say both edges of trouble, and what is raised; the rest is for debugging."""
+        account = self.operations.account
+        logger.debug("%s: %s: %s -> %s (%s)", account, step.trigger, step.source, step.target, step.reason)
+        lost = step.source == State.ACTIVE and step.target == State.RECOVERING
+        if lost or step.target == State.BACKOFF:
+            what = f"next try in {self._wait_s:.1f} s" if self._wait_s is not None else "renewing it at once"
+            level = logging.DEBUG if self._trouble_since_s is not None else logging.WARNING
+            logger.log(level, "%s: trouble: %s; %s", account, self._detail or step.reason, what)
+            if self._trouble_since_s is None:
+                self._trouble_since_s = now
+        elif good and self._trouble_since_s is not None:
+            logger.warning("%s: trouble over: polling again after %.1f s", account, now - self._trouble_since_s)
+            self._trouble_since_s = None
+        for signal in sorted(step.raised):
+            logger.error("%s: %s (%s)", account, signal, step.reason)
+        for signal in sorted(step.cleared):
+            logger.warning("%s: %s is over", account, signal)

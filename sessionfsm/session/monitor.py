@@ -1,0 +1,181 @@
+"""
+Checks a run against P1, P6 and P8 while it happens, from the outside.
+
+:class:`RequestMonitor` knows only requests and their ends, so the same judge sits behind our own records
+(:class:`RecordMonitor`) and behind a server's log (``sessionfsm.testing``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sessionfsm.lifecycle import Policy, State, Trigger
+
+from .records import Record
+
+__all__ = ["RecordMonitor", "RequestMonitor", "Violation"]
+
+T = Trigger
+
+REQUESTS_PER_S = 10 / 3
+"""P8: in W seconds without news there are at most this many times (W + 1) requests."""
+
+_CLOCKS_S = 0.05
+"""What two clocks, or one clock and a busy machine, may disagree by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """
+    A property that a run has broken.
+
+    Attributes:
+        property: Such as ``P1``.
+        at_s: When.
+        what: What was seen, in one sentence.
+        number: The record that shows it, or the request in a log; counted from 1.
+    """
+
+    property: Literal["P1", "P6", "P8"]
+    at_s: float
+    what: str
+    number: int
+
+
+class RequestMonitor:
+    """
+    Judges a sequence of requests of one session.
+
+    Args:
+        policy: Whose bounds hold.
+        slack_s: What a measured time may be off by.
+
+    Attributes:
+        violations: What was found, in order.
+        longest_gap_s: The longest time between the starts of two requests in a row.
+    """
+
+    def __init__(self, policy: Policy, *, slack_s: float = _CLOCKS_S) -> None:
+        self.policy = policy
+        self.violations: list[Violation] = []
+        self.longest_gap_s = 0.0
+        self._slack_s = slack_s
+        self.anew()
+
+    def anew(self) -> None:
+        """A run begins, or begins again with other credentials."""
+        self._lost = False
+        self._last_start_s: float | None = None
+        self._excess = 0.0
+
+    def started(self, kind: Literal["renewal", "poll"], at_s: float, number: int) -> None:
+        """Note the start of a request."""
+        if kind == "poll" and self._lost:
+            self._add("P1", at_s, "a poll started after a loss, and no notifystart had ended since", number)
+        if self._last_start_s is not None:
+            self.gap(at_s - self._last_start_s, at_s, number)
+        self._count(1, at_s)
+        if self._excess > REQUESTS_PER_S + 1e-6:
+            self._add("P8", at_s, f"{self._excess:.1f} requests more than 10/3 a second", number)
+            self._excess = 0.0
+        self._last_start_s = at_s
+
+    def ended(self, *, loss: bool = False, renewed: bool = False, good: bool = False, news: bool = False) -> None:
+        """
+        Note the end of a request.
+
+        Args:
+            loss: It showed that the session is gone.
+            renewed: It was a ``notifystart`` that ended (that succeeded, where the policy requires it).
+            good: It was a good poll.
+            news: It brought messages that were new.
+        """
+        if good or renewed:
+            self._lost = False
+        if loss:
+            self._lost = True
+        if news:
+            self._excess = 0.0
+
+    def gap(self, length_s: float, at_s: float, number: int) -> None:
+        """Note the time between the starts of two requests in a row."""
+        self.longest_gap_s = max(self.longest_gap_s, length_s)
+        bound = self.policy.silence_bound_s
+        if length_s > bound + self._slack_s:
+            self._add("P6", at_s, f"{length_s:.1f} s without a request; at most {bound:g} s are allowed", number)
+
+    def quiet(self, polls: int, first_s: float, last_s: float, longest_gap_s: float, news: bool, number: int) -> None:
+        """Note good polls that were only counted."""
+        if self._lost:
+            self._add("P1", first_s, "a poll started after a loss, and no notifystart had ended since", number)
+        self.gap(longest_gap_s, last_s, number)
+        self._lost = False
+        # Each of them brought news, or was held so long that it lowers the excess: only the sum can matter.
+        self._count(polls, last_s)
+        self._excess = 1.0 if news else min(self._excess, REQUESTS_PER_S)
+        self._last_start_s = last_s
+
+    def _count(self, requests: int, at_s: float) -> None:
+        since = 0.0 if self._last_start_s is None else at_s - self._last_start_s + self._slack_s
+        self._excess = max(0.0, self._excess - REQUESTS_PER_S * since) + requests
+
+    def _add(self, which: Literal["P1", "P6", "P8"], at_s: float, what: str, number: int) -> None:
+        self.violations.append(Violation(property=which, at_s=at_s, what=what, number=number))
+
+
+class RecordMonitor:
+    """
+    Judges a session by its records; it is an observer. What is wrong stands in :attr:`violations`.
+
+    Args:
+        policy: The policy that the session runs on.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._judge = RequestMonitor(policy)
+        self._required = policy.renewal == "required"
+        self._hollow = 0
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What was found, in order."""
+        return self._judge.violations
+
+    @property
+    def longest_gap_s(self) -> float:
+        """The longest time between the starts of two requests in a row."""
+        return self._judge.longest_gap_s
+
+    def __call__(self, record: Record) -> None:
+        judge, trigger = self._judge, record.trigger
+        if (quiet := record.quiet) is not None:
+            self._hollow = 0
+            judge.quiet(
+                quiet.polls,
+                quiet.first_started_s,
+                quiet.last_started_s,
+                quiet.longest_gap_s,
+                quiet.news > 0,
+                record.number,
+            )
+        if trigger in (T.START, T.CREDENTIALS_CHANGED):
+            judge.anew()
+            self._hollow = 0
+            return
+        if record.started_s is None:
+            return
+        renewal = record.source == State.RECOVERING
+        judge.started("renewal" if renewal else "poll", record.started_s, record.number)
+        if trigger == T.HOLLOW:
+            self._hollow += 1
+        elif trigger != T.SILENT:
+            self._hollow = 0
+        loss = trigger in (T.SESSION_EXPIRED, T.SESSION_LAPSED) or self._hollow == 3
+        self._hollow %= 3
+        judge.ended(
+            loss=loss,
+            renewed=trigger == T.SESSION_RENEWED or (trigger == T.RENEWAL_FAILED and not self._required),
+            good=trigger in (T.POLLED, T.HURRIED),
+            news=record.news > 0,
+        )

@@ -1,0 +1,266 @@
+"""
+The operations that a lifecycle orders, performed: each awaits the wire and the store, and says what it saw.
+
+Nothing here decides what follows. An operation can be cancelled at any await; only a commit, once it has begun, goes on
+to its end or its deadline, since what the server handed out may not come a second time.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+
+from sessionfsm.errors import (
+    BrokenAnswer,
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    ILinkError,
+    SessionLost,
+    StatusError,
+    StoreError,
+)
+from sessionfsm.identity import account_id
+from sessionfsm.ilink import ILinkClient, Message
+from sessionfsm.lifecycle import (
+    Answered,
+    NoAnswer,
+    Outcome,
+    Policy,
+    Poll,
+    Renew,
+    StatusAnswered,
+    StoreFailed,
+    Unanswered,
+)
+from sessionfsm.secret import Secret
+from sessionfsm.store import Batch, Committed, Credentials, Incoming, Runner, Store
+
+__all__ = ["Operations", "Seen"]
+
+logger = logging.getLogger("sessionfsm")
+
+_T = TypeVar("_T")
+
+NO_HANDSHAKE = (404, 405, 501)
+"""Statuses by which a server says that it has no ``notifystart``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """
+    How an operation ended.
+
+    Attributes:
+        outcome: What is to be classified.
+        started_s: When the request was started, on the monotonic clock.
+        held_s: How long it was out.
+        news: How many messages it brought that were new.
+        detail: The same for people; empty when there is nothing to add.
+    """
+
+    outcome: Outcome
+    started_s: float
+    held_s: float
+    news: int = 0
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Operations:
+    """
+    What a session has to do with the world.
+
+    Attributes:
+        client: The wire.
+        store: Where batches go.
+        run: How the store is called.
+        policy: For deadlines.
+        account: Whose session it is; another one once other credentials were adopted.
+        wall: The time of day, for what people read.
+        committed: Called with the answer to every commit that brought messages.
+        cursor: Where the next poll goes on.
+        last_poll_s: When the last poll was started.
+    """
+
+    client: ILinkClient
+    store: Store
+    run: Runner
+    policy: Policy
+    account: str
+    wall: Callable[[], float]
+    committed: Callable[[Committed], None]
+    token: Secret
+    cursor: Secret | None = None
+    last_poll_s: float = -math.inf
+    _hint_ms: int | None = None
+    _uncommitted: list[Batch] = field(default_factory=list)
+    _told_no_handshake: bool = False
+
+    @property
+    def poll_deadline_s(self) -> float:
+        """The deadline of the next poll, by the server's last hint."""
+        return self.policy.poll_deadline_s(self._hint_ms)
+
+    @property
+    def uncommitted(self) -> int:
+        """How many batches are in memory only."""
+        return len(self._uncommitted)
+
+    async def poll(self, command: Poll) -> Seen:
+        """Poll once and commit what came."""
+        await anyio.sleep_until(self.last_poll_s + command.pace_s)
+        started = self.last_poll_s = anyio.current_time()
+        deadline = started + self.poll_deadline_s
+        try:
+            updates = await self.client.get_updates(self.cursor, deadline_s=deadline - started, fresh=command.fresh)
+        except ILinkError as error:
+            return _seen(error, started)
+        held = anyio.current_time() - started
+        if updates.dropped:
+            logger.warning("%s: %d entries of a batch were no messages and were dropped", self.account, updates.dropped)
+        if updates.hint_ms is not None:
+            self._hint_ms = updates.hint_ms
+        answered = Answered(has_messages=updates.has_messages, has_cursor=updates.cursor is not None)
+        if not updates.messages and updates.cursor is None:
+            return Seen(outcome=answered, started_s=started, held_s=held)
+        self._uncommitted.append(
+            Batch(
+                account=self.account,
+                cursor=updates.cursor,
+                messages=tuple(_incoming(message) for message in updates.messages),
+                received_at=self.wall(),
+            )
+        )
+        try:
+            news = await self._commit(deadline)
+        except StoreError as error:
+            return Seen(outcome=StoreFailed(), started_s=started, held_s=held, detail=str(error))
+        answered = Answered(has_messages=updates.has_messages, has_cursor=updates.cursor is not None, news=news)
+        return Seen(outcome=answered, started_s=started, held_s=held, news=news)
+
+    async def renew(self, command: Renew, adopted: Callable[[], None]) -> Seen:
+        """
+        Commit what is only in memory, read the credentials again, call ``notifystart``.
+
+        Args:
+            adopted: Called when other credentials were found and taken, before ``notifystart``.
+        """
+        started = anyio.current_time()
+        deadline = started + command.deadline_s
+        try:
+            await self._commit(deadline)
+            found = await self._stored(deadline, lambda: self.run(self.store.credentials, self.account))
+            if found is not None and found.token != self.token:
+                await self._adopt(found, deadline)
+                adopted()
+        except StoreError as error:
+            return Seen(outcome=StoreFailed(), started_s=started, held_s=0.0, detail=str(error))
+        started = anyio.current_time()
+        try:
+            await self.client.notify_start(deadline_s=max(deadline - started, 0.0))
+        except ILinkError as error:
+            seen = _seen(error, started)
+            if isinstance(error, StatusError) and error.status in NO_HANDSHAKE and not self._told_no_handshake:
+                self._told_no_handshake = True
+                logger.info("%s: this server has no notifystart (HTTP %d)", self.account, error.status)
+            return seen
+        return Seen(outcome=Answered(), started_s=started, held_s=anyio.current_time() - started)
+
+    async def load(self) -> None:
+        """Read where the first poll goes on."""
+        self.cursor = await self.run(self.store.cursor, self.account)
+
+    async def commit_rest(self, deadline: float) -> None:
+        """Commit what is only in memory, at the end of a run; say so if that is not possible."""
+        try:
+            await self._commit(deadline)
+        except StoreError as error:
+            lost = sum(len(batch.messages) for batch in self._uncommitted)
+            logger.error("%s: %d messages could not be committed before the end: %s", self.account, lost, error)
+
+    async def _adopt(self, credentials: Credentials, deadline: float) -> None:
+        account = account_id(credentials.token)
+        cursor = await self._stored(deadline, lambda: self.run(self.store.cursor, account))
+        logger.warning("%s: other credentials were found and are used now (account %s)", self.account, account)
+        self.client.replace_credentials(credentials.token, credentials.base_url)
+        self.account, self.token, self.cursor, self._hint_ms = account, credentials.token, cursor, None
+
+    async def _commit(self, deadline: float) -> int:
+        """Commit every batch that is in memory; return how many messages were new. No cursor moves before that."""
+        if not self._uncommitted:
+            return 0
+        batches = tuple(self._uncommitted)
+        with anyio.CancelScope(shield=True):
+            results = await self._stored(deadline, lambda: self.run(self.store.commit, batches))
+        del self._uncommitted[: len(batches)]
+        for batch in batches:
+            if batch.cursor is not None and batch.account == self.account:
+                self.cursor = batch.cursor
+        for result in results:
+            if result.new:
+                self.committed(result)
+        return sum(len(result.new) for result in results)
+
+    async def _stored(self, deadline: float, call: Callable[[], Awaitable[_T]]) -> _T:
+        """
+        Ask the store.
+
+        Raises:
+            StoreError: If it fails in any way, or does not answer before *deadline*.
+        """
+        try:
+            with anyio.fail_after(max(deadline - anyio.current_time(), 0.0)):
+                return await call()
+        except TimeoutError:
+            raise StoreError("the store did not answer in time") from None
+        except StoreError:
+            raise
+        except Exception as error:
+            # Somebody else's store: whatever it raises, nothing was committed.
+            logger.exception("%s: the store raised something unexpected", self.account)
+            raise StoreError(f"the store raised {type(error).__name__}: {error}") from error
+
+
+def _incoming(message: Message) -> Incoming:
+    return Incoming(
+        key=message.dedup_key(),
+        sender=message.sender,
+        body=message.raw,
+        context_token=message.context_token,
+    )
+
+
+def _seen(error: ILinkError, started: float) -> Seen:
+    return Seen(
+        outcome=_outcome(error),
+        started_s=started,
+        held_s=anyio.current_time() - started,
+        detail=str(error),
+    )
+
+
+def _outcome(error: ILinkError) -> Outcome:
+    """Return an error in the words of the lifecycle."""
+    match error:
+        case SessionLost(status=int(status)):
+            return StatusAnswered(status=status)
+        case StatusError():
+            return StatusAnswered(status=error.status, retry_after_s=error.retry_after_s)
+        case ConnectFailed():
+            return Unanswered(why=NoAnswer.NO_CONNECTION)
+        case ConnectionLost():
+            return Unanswered(why=NoAnswer.CONNECTION_LOST)
+        case DeadlineExceeded():
+            return Unanswered(why=NoAnswer.DEADLINE)
+        case BrokenAnswer():
+            return Unanswered(why=NoAnswer.BROKEN)
+        case SessionLost(code=int(code)):
+            return Answered(code=code)
+        case _:
+            return Answered(code=getattr(error, "code", None) or -1)

@@ -1,0 +1,112 @@
+"""What a session tells about itself: one frozen, versioned record for every change."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from sessionfsm.lifecycle import Command, Memory
+
+__all__ = ["Observer", "Quiet", "Record"]
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """
+    Good polls that changed nothing: they are counted, not recorded.
+
+    Attributes:
+        polls: How many there were since the last record.
+        first_started_s: When the first of them started.
+        last_started_s: When the last of them started.
+        longest_gap_s: The longest time between the starts of two requests in a row, up to the last of them.
+        news: How many messages they brought that were new.
+    """
+
+    polls: int
+    first_started_s: float
+    last_started_s: float
+    longest_gap_s: float
+    news: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """
+    One change of a session. Times ending in ``_s`` are seconds on the monotonic clock, except ``wall_s``.
+
+    Attributes:
+        version: Of this form; a reader refuses one that it does not know.
+        account: Whose session it is.
+        number: Counts the session's records from 1.
+        at_s: When it happened.
+        wall_s: The same in seconds since the epoch, for people.
+        serial: The number of the operation that ended; ``None`` for what came from outside.
+        trigger: What happened.
+        source: The state before.
+        target: The state after.
+        memory: The memory after.
+        command: What was ordered, if anything was.
+        wait_s: How long the ordered wait lasts, jitter and ``Retry-After`` included; ``None`` without a wait.
+        started_s: When the request that ended was started; ``None`` when what ended was no request.
+        news: How many messages it brought that were new.
+        reason: Why the table has this arc.
+        detail: What was seen, such as ``HTTP 502``; empty when the trigger says it all.
+        raised: Signals that are up since this change.
+        cleared: Signals that are down since this change.
+        quiet: What was counted since the last record, or ``None`` for nothing.
+    """
+
+    version: int = VERSION
+    account: str
+    number: int
+    at_s: float
+    wall_s: float
+    serial: int | None
+    trigger: str
+    source: str
+    target: str
+    memory: Memory
+    command: Command | None
+    wait_s: float | None
+    started_s: float | None
+    news: int
+    reason: str
+    detail: str
+    raised: tuple[str, ...]
+    cleared: tuple[str, ...]
+    quiet: Quiet | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, fit for JSON."""
+        return {
+            "version": self.version,
+            "account": self.account,
+            "number": self.number,
+            "at_s": self.at_s,
+            "wall_s": self.wall_s,
+            "serial": self.serial,
+            "trigger": self.trigger,
+            "source": self.source,
+            "target": self.target,
+            "memory": self.memory._asdict(),
+            "command": (
+                {"kind": type(self.command).__name__.lower(), **asdict(self.command)} if self.command else None
+            ),
+            "wait_s": self.wait_s,
+            "started_s": self.started_s,
+            "news": self.news,
+            "reason": self.reason,
+            "detail": self.detail,
+            "raised": list(self.raised),
+            "cleared": list(self.cleared),
+            "quiet": asdict(self.quiet) if self.quiet else None,
+        }
+
+
+class Observer(Protocol):
+    """Is called with every record, in the session's own task: it must be quick, and must not wait."""
+
+    def __call__(self, record: Record, /) -> object: ...

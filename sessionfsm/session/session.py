@@ -1,0 +1,283 @@
+"""A session as a bot author meets it: an async context manager that is iterated, sends, and tells how it is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import anyio.abc
+
+from sessionfsm.errors import CredentialsMissing, SessionFSMError
+from sessionfsm.identity import account_id
+from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent, parse_message
+from sessionfsm.lifecycle import Machine, Policy
+from sessionfsm.secret import Secret
+from sessionfsm.store import Committed, MemoryStore, Runner, Store, Stored, run_in_thread, run_inline
+
+from .driver import Driver
+from .health import Health
+from .inbox import Inbox
+from .operations import Operations
+from .records import Observer, Record
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Session"]
+
+logger = logging.getLogger("sessionfsm")
+
+
+class Session:
+    """
+    One bot's session. Entering starts it, leaving stops it in order.
+
+    .. code-block:: python
+
+        async with Session(token=token) as session:
+            async for message in session:
+                await session.reply(message, f"you said {message.text}")
+
+    A message is done when the loop asks for the next one; left by an exception, or by ``break``, it is not, and comes
+    again. Polling goes on meanwhile, whatever the loop does. Several loops may iterate one session: messages of one
+    sender stay in order, and each message goes to one loop.
+
+    Args:
+        token: The bot token.
+        base_url: The server. ``https`` at or below ``weixin.qq.com``, loopback, or what *allow_hosts* names.
+        allow_hosts: Hosts that may receive the token besides.
+        policy: The figures; the default suits the real server.
+        store: Where messages and cursors are kept. By default in memory: they end with the process.
+        run_store: How the store is called; by default in a worker thread.
+        http: An HTTP client to share between sessions; by default the session has its own.
+        bot_agent: How the bot names itself to the server, as ``name/version``.
+        machine: A lifecycle of your own, to be shared by sessions; its policy is used then.
+        observers: Called with every record; see :class:`~sessionfsm.Record`.
+        history: How many records :attr:`history` keeps.
+
+    Raises:
+        CredentialsMissing: If the token is empty.
+        DefinitionError: If an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: Secret | str,
+        base_url: str = DEFAULT_BASE_URL,
+        allow_hosts: Collection[str] = (),
+        policy: Policy | None = None,
+        store: Store | None = None,
+        run_store: Runner | None = None,
+        http: httpx.AsyncClient | None = None,
+        bot_agent: str = DEFAULT_BOT_AGENT,
+        machine: Machine | None = None,
+        observers: Iterable[Observer] = (),
+        history: int = 256,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        secret = token if isinstance(token, Secret) else Secret(token)
+        secret = Secret(secret.reveal().strip())
+        if not secret:
+            raise CredentialsMissing("the token is empty: log in, or pass the token that a login gave")
+        self._client = ILinkClient(
+            token=secret, base_url=base_url, allow_hosts=allow_hosts, http=http, bot_agent=bot_agent
+        )
+        if run_store is None:
+            run_store = run_inline if store is None else run_in_thread
+        self._run: Runner = run_store
+        self._store: Store = MemoryStore() if store is None else store
+        machine = Machine(policy) if machine is None else machine
+        account = account_id(secret)
+        self._inbox = Inbox(self._store, self._run, account)
+        self._driver = Driver(
+            machine.session(),
+            Operations(
+                client=self._client,
+                store=self._store,
+                run=self._run,
+                policy=machine.policy,
+                account=account,
+                wall=wall,
+                committed=self._committed,
+                token=secret,
+            ),
+            self._inbox,
+            observers=observers,
+            history=history,
+        )
+        self._group: anyio.abc.TaskGroup | None = None
+        self._entered = False
+
+    @property
+    def account(self) -> str:
+        """What the account is called; fit to be shown."""
+        return self._driver.operations.account
+
+    @property
+    def state(self) -> str:
+        """Where the lifecycle is: a :class:`~sessionfsm.State`."""
+        return self._driver.lifecycle.state
+
+    @property
+    def signals(self) -> frozenset[str]:
+        """What is raised: :class:`~sessionfsm.Signal` members."""
+        return frozenset(self._driver.lifecycle.signals)
+
+    @property
+    def history(self) -> tuple[Record, ...]:
+        """The last records, oldest first."""
+        return tuple(self._driver.history)
+
+    def health(self) -> Health:
+        """Return how the session is now."""
+        return self._driver.health()
+
+    def observe(self, observer: Observer) -> None:
+        """Call *observer* with every record from now on."""
+        self._driver.observers.append(observer)
+
+    def wake(self) -> None:
+        """Cut a wait short, though not below its ladder's first rung; does nothing when the session is not waiting."""
+        self._driver.wake()
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise SessionFSMError("a Session is entered once; make another one to start again")
+        self._entered = True
+        try:
+            await self._driver.operations.load()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._client.aclose()
+            raise
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._group.start_soon(self._driver.run)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._group is not None
+        # Nobody is left who could finish what is in hand; it is handed out again the next time.
+        self._inbox.abandon()
+        try:
+            if exc is None or isinstance(exc, Exception):
+                await self.stop()
+        except BaseException:
+            await self._abandon(self._group)
+            raise
+        else:
+            await self._abandon(self._group)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._client.aclose()
+
+    async def _abandon(self, group: anyio.abc.TaskGroup) -> None:
+        """Leave the task group with nothing running in it. What the body raised goes on as it is, in no group."""
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._driver.closed.wait()
+        await group.__aexit__(None, None, None)
+
+    async def stop(self) -> None:
+        """
+        End the session in order, and wait until it has ended.
+
+        What is in hand may be finished within the policy's deadline; loops over the session end. A second call waits
+        for the same end. To abandon a session at once, cancel the scope that it runs in.
+        """
+        self._driver.stop()
+        if self._group is not None:
+            await self._driver.closed.wait()
+
+    async def send_text(self, to: str, text: str, *, client_id: str | None = None, run_id: str | None = None) -> Sent:
+        """
+        Send one text to a user. It works in every state of the session and never moves it.
+
+        The newest context token that came from this user goes with it.
+
+        Raises:
+            SessionLost: The server does not know the session; a renewal is the poll's affair, so just try later.
+            ConversationClosed: The user has to write first (docs/reference/protocol.md, section 2.6).
+            BadRequest: The request is wrong; nothing is gained by repeating it.
+            TransportError: It is not known whether the message went out; resend once, with the same *client_id*.
+        """
+        try:
+            token = await self._run(self._store.context_token, self.account, to)
+        except SessionFSMError as error:
+            logger.warning("%s: no context token can be read, sending without: %s", self.account, error)
+            token = None
+        return await self._client.send_text(to, text, context_token=token, client_id=client_id, run_id=run_id)
+
+    async def reply(self, message: Message, text: str) -> Sent:
+        """Answer the sender of *message*. Raises what :meth:`send_text` raises."""
+        return await self.send_text(message.sender, text)
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return _Messages(self._inbox)
+
+    async def deliver(self, handler: Callable[[Message], Awaitable[object]], *, at_once: int = 16) -> None:
+        """
+        Call *handler* for each message until the session stops.
+
+        Messages of one sender come in order, one at a time; up to *at_once* senders are served side by side. A handler
+        that raises gets the message again, after 1, 2, 4 and 8 s; after five attempts the message is parked in the
+        store. Neither polling nor other senders wait for it.
+        """
+        async with anyio.create_task_group() as group:
+            for _ in range(at_once):
+                group.start_soon(self._serve, handler)
+
+    async def _serve(self, handler: Callable[[Message], Awaitable[object]]) -> None:
+        while (stored := await self._inbox.next()) is not None:
+            try:
+                await handler(_message(stored))
+            except Exception as error:
+                logger.exception("%s: the handler of message %d raised", stored.account, stored.number)
+                await self._inbox.failed(stored, error)
+            except BaseException:
+                self._inbox.put_back(stored)
+                raise
+            else:
+                await self._inbox.done(stored)
+
+    def _committed(self, committed: Committed) -> None:
+        self._inbox.arrived(committed.new)
+
+
+class _Messages:
+    """One loop over a session. What it was handed last is done when it asks for the next."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._last: Stored | None = None
+
+    def __aiter__(self) -> _Messages:
+        return self
+
+    async def __anext__(self) -> Message:
+        if self._last is not None:
+            last, self._last = self._last, None
+            await self._inbox.done(last)
+        self._last = await self._inbox.next()
+        if self._last is None:
+            raise StopAsyncIteration
+        return _message(self._last)
+
+    def __del__(self) -> None:
+        # The loop was left with a message in hand: another loop may have it.
+        if self._last is not None and not self._inbox.closed():
+            self._inbox.put_back(self._last)
+
+
+def _message(stored: Stored) -> Message:
+    message = parse_message(stored.body)
+    if message is None:  # only what was a message is stored
+        raise AssertionError(f"message {stored.number} of {stored.account} is no JSON object")
+    return message

@@ -1,0 +1,18 @@
+"""Where messages, cursors and credentials are kept: the protocol, and a store in memory."""
+
+from .base import Batch, Committed, Credentials, Incoming, Runner, Store, Stored
+from .memory import MemoryStore
+from .runner import run_in_thread, run_inline
+
+__all__ = [
+    "Batch",
+    "Committed",
+    "Credentials",
+    "Incoming",
+    "MemoryStore",
+    "Runner",
+    "Store",
+    "Stored",
+    "run_in_thread",
+    "run_inline",
+]
