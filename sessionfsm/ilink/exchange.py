@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
 import anyio
@@ -60,6 +60,30 @@ _FOREIGN = (
 )
 
 
+class _Content(httpx.AsyncByteStream):
+    """
+    A request's body, in one piece.
+
+    httpx makes it an async generator, which a cancelled send drops in the middle (trio warns of that).
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._content)
+
+
+class _Once(AsyncIterator[bytes]):
+    def __init__(self, content: bytes) -> None:
+        self._rest = [content]
+
+    async def __anext__(self) -> bytes:
+        if not self._rest:
+            raise StopAsyncIteration
+        return self._rest.pop()
+
+
 async def post(
     http: httpx.AsyncClient,
     url: str,
@@ -86,6 +110,7 @@ async def post(
     """
     # Built by hand: the client's own cookies, parameters and default headers stay out of it.
     request = httpx.Request("POST", url, headers=headers, content=content, extensions={"timeout": _TIMEOUT, LANE: lane})
+    request.stream = _Content(content)
     body: bytes | None = None
     with anyio.move_on_after(deadline_s):
         try:
@@ -159,7 +184,7 @@ async def _close(response: httpx.Response) -> None:
 
 def _translated(exc: Exception, http: httpx.AsyncClient, endpoint: str, secrets: Sequence[Secret]) -> TransportError:
     name = type(exc).__name__
-    if http.is_closed:
+    if http.is_closed and isinstance(exc, RuntimeError):
         return ConnectFailed("the HTTP client is closed", endpoint=endpoint)
     if isinstance(exc, _NOT_SENT):
         words = printable(str(exc), secrets)

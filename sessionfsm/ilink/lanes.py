@@ -70,8 +70,8 @@ class LaneTransport(httpx.AsyncBaseTransport):
     """
     An HTTP/1.1 transport in which each lane has at most one connection.
 
-    Requests without a lane share a default one, which has one connection to each origin. Requests on one lane wait for each other, those on different lanes
-    never do.
+    Requests without a lane share a default one, which has one connection to each origin. Requests on one lane wait
+    for each other, those on different lanes never do.
 
     Args:
         trust_env: Use the proxies and CA certificates that the environment names. Loopback is never proxied.

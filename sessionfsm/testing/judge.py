@@ -1,0 +1,112 @@
+"""The verdict on what a client did, from the server's log alone: P1, P6 and P8 on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sessionfsm.lifecycle import Policy
+from sessionfsm.session import RequestMonitor, Violation
+from sessionfsm.testing.wirelog import Exchange
+
+__all__ = ["Recovery", "WireVerdict", "judge_wire"]
+
+_NO_HANDSHAKE = ("status 404", "status 405", "status 501")
+_HOLLOW_LIMIT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """
+    A stretch without a good poll, from the end of the answer that began it to the end of the next good poll.
+
+    Attributes:
+        started_s: When the bad answer ended.
+        resumed_s: When the next good poll *started*: from then on the server held our poll again.
+        ended_s: When that poll ended; ``None`` if the log ends before.
+        answer: What began it.
+    """
+
+    started_s: float
+    resumed_s: float | None
+    ended_s: float | None
+    answer: str
+
+    @property
+    def lasted_s(self) -> float | None:
+        """From the bad answer to the start of the good poll: how long a message had to wait."""
+        return None if self.resumed_s is None else self.resumed_s - self.started_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireVerdict:
+    """
+    What a log says about one account.
+
+    Attributes:
+        violations: What was broken, in order; ``number`` is the log entry's.
+        longest_gap_s: The longest time between the starts of two session requests in a row.
+        recoveries: Every stretch without a good poll.
+    """
+
+    violations: tuple[Violation, ...]
+    longest_gap_s: float
+    recoveries: tuple[Recovery, ...]
+
+
+def judge_wire(entries: Iterable[Exchange], policy: Policy, *, slack_s: float = 0.05) -> WireVerdict:
+    """
+    Judge the session requests of one account (:meth:`~sessionfsm.testing.WireLog.session_requests`).
+
+    Args:
+        entries: Polls and renewals, in order.
+        policy: Whose bounds hold.
+        slack_s: What the times may be off by; 0 where time is virtual.
+    """
+    monitor = RequestMonitor(policy, slack_s=slack_s)
+    recoveries: list[Recovery] = []
+    bad: Exchange | None = None
+    hollow = 0
+    for entry in entries:
+        if entry.endpoint == "notifystart":
+            hollow = 0
+            monitor.started("renewal", entry.started_s, entry.number)
+            succeeded = entry.answer == "ok" or entry.answer in _NO_HANDSHAKE
+            ended = entry.ended_s is not None and not _denied(entry)
+            monitor.ended(
+                loss=_denied(entry) and not entry.aborted,
+                renewed=succeeded if policy.renewal == "required" else ended,
+            )
+            continue
+        monitor.started("poll", entry.started_s, entry.number)
+        answered = entry.ended_s is not None and not entry.aborted
+        hollow = hollow + 1 if answered and entry.answer == "hollow" else 0
+        loss = answered and (_denied(entry) or hollow == _HOLLOW_LIMIT)
+        hollow %= _HOLLOW_LIMIT
+        good = answered and entry.good
+        monitor.ended(loss=loss, good=good, news=answered and entry.news)
+        if good and bad is not None:
+            recoveries.append(
+                Recovery(
+                    started_s=bad.ended_s if bad.ended_s is not None else bad.started_s,
+                    resumed_s=entry.started_s,
+                    ended_s=entry.ended_s,
+                    answer=bad.answer,
+                )
+            )
+            bad = None
+        elif not good and bad is None and entry.ended_s is not None and not (entry.aborted and not entry.answer):
+            bad = entry
+    if bad is not None:
+        recoveries.append(
+            Recovery(started_s=bad.ended_s or bad.started_s, resumed_s=None, ended_s=None, answer=bad.answer)
+        )
+    return WireVerdict(
+        violations=tuple(monitor.violations),
+        longest_gap_s=monitor.longest_gap_s,
+        recoveries=tuple(recoveries),
+    )
+
+
+def _denied(entry: Exchange) -> bool:
+    return entry.code == -14 or entry.status in (401, 403)
