@@ -234,6 +234,7 @@ class Driver:
             last_started_s=started,
             longest_gap_s=max(quiet.longest_gap_s, gap) if quiet else gap,
             news=(quiet.news if quiet else 0) + seen.news,
+            since_news=0 if seen.news else (quiet.since_news if quiet else 0) + 1,
         )
 
     def _record(self, step: Step, ended: Command | None, seen: Seen | None, now: float) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from sessionfsm.lifecycle import Policy, State, Trigger
 
-from .records import Record
+from .records import Quiet, Record
 
 __all__ = ["RecordMonitor", "RequestMonitor", "Violation"]
 
@@ -75,10 +75,7 @@ class RequestMonitor:
             self._add("P1", at_s, "a poll started after a loss, and no notifystart had ended since", number)
         if self._last_start_s is not None:
             self.gap(at_s - self._last_start_s, at_s, number)
-        self._count(1, at_s)
-        if self._excess > REQUESTS_PER_S + 1e-6:
-            self._add("P8", at_s, f"{self._excess:.1f} requests more than 10/3 a second", number)
-            self._excess = 0.0
+        self._count(at_s, number)
         self._last_start_s = at_s
 
     def ended(self, *, loss: bool = False, renewed: bool = False, good: bool = False, news: bool = False) -> None:
@@ -105,20 +102,27 @@ class RequestMonitor:
         if length_s > bound + self._slack_s:
             self._add("P6", at_s, f"{length_s:.1f} s without a request; at most {bound:g} s are allowed", number)
 
-    def quiet(self, polls: int, first_s: float, last_s: float, longest_gap_s: float, news: bool, number: int) -> None:
+    def quiet(self, quiet: Quiet, number: int) -> None:
         """Note good polls that were only counted."""
         if self._lost:
-            self._add("P1", first_s, "a poll started after a loss, and no notifystart had ended since", number)
-        self.gap(longest_gap_s, last_s, number)
+            self._add("P1", quiet.first_started_s, "a poll started after a loss, and no notifystart had ended", number)
         self._lost = False
-        # Each of them brought news, or was held so long that it lowers the excess: only the sum can matter.
-        self._count(polls, last_s)
-        self._excess = 1.0 if news else min(self._excess, REQUESTS_PER_S)
-        self._last_start_s = last_s
+        self.gap(quiet.longest_gap_s, quiet.last_started_s, number)
+        self._count(quiet.first_started_s, number)
+        # Each of them was held so long, or paced so far, that from then on the excess can only have fallen.
+        further = quiet.polls - 1
+        grown = self._excess + further - REQUESTS_PER_S * (quiet.last_started_s - quiet.first_started_s)
+        self._excess = max(1.0, grown) if further else self._excess
+        if quiet.news:
+            self._excess = 1.0 if quiet.since_news else 0.0
+        self._last_start_s = quiet.last_started_s
 
-    def _count(self, requests: int, at_s: float) -> None:
+    def _count(self, at_s: float, number: int) -> None:
         since = 0.0 if self._last_start_s is None else at_s - self._last_start_s + self._slack_s
-        self._excess = max(0.0, self._excess - REQUESTS_PER_S * since) + requests
+        self._excess = max(0.0, self._excess - REQUESTS_PER_S * since) + 1.0
+        if self._excess > REQUESTS_PER_S + 1e-6:
+            self._add("P8", at_s, f"{self._excess:.1f} requests more than 10/3 a second", number)
+            self._excess = 0.0
 
     def _add(self, which: Literal["P1", "P6", "P8"], at_s: float, what: str, number: int) -> None:
         self.violations.append(Violation(property=which, at_s=at_s, what=what, number=number))
@@ -151,14 +155,7 @@ class RecordMonitor:
         judge, trigger = self._judge, record.trigger
         if (quiet := record.quiet) is not None:
             self._hollow = 0
-            judge.quiet(
-                quiet.polls,
-                quiet.first_started_s,
-                quiet.last_started_s,
-                quiet.longest_gap_s,
-                quiet.news > 0,
-                record.number,
-            )
+            judge.quiet(quiet, record.number)
         if trigger in (T.START, T.CREDENTIALS_CHANGED):
             judge.anew()
             self._hollow = 0

@@ -120,6 +120,8 @@ class Operations:
         try:
             updates = await self.client.get_updates(self.cursor, deadline_s=deadline - started, fresh=command.fresh)
         except ILinkError as error:
+            if isinstance(error, DeadlineExceeded):
+                self._doubt_hint()
             return _seen(error, started)
         held = anyio.current_time() - started
         if updates.dropped:
@@ -143,6 +145,16 @@ class Operations:
             return Seen(outcome=StoreFailed(), started_s=started, held_s=held, detail=str(error))
         answered = Answered(has_messages=updates.has_messages, has_cursor=updates.cursor is not None, news=news)
         return Seen(outcome=answered, started_s=started, held_s=held, news=news)
+
+    def _doubt_hint(self) -> None:
+        """
+        Believe a hint below the default only while polls are answered.
+
+        A server that holds longer than it said would never be heard again: each poll would end by our own deadline,
+        and the answer that could correct the hint would never come (docs/reference/protocol.md, section 1.4).
+        """
+        if self._hint_ms is not None and self._hint_ms < self.policy.hold_default_s * 1000:
+            self._hint_ms = None
 
     async def renew(self, command: Renew, adopted: Callable[[], None]) -> Seen:
         """

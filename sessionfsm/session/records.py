@@ -23,6 +23,7 @@ class Quiet:
         last_started_s: When the last of them started.
         longest_gap_s: The longest time between the starts of two requests in a row, up to the last of them.
         news: How many messages they brought that were new.
+        since_news: How many of them there were after the last one that brought news; all of them without any.
     """
 
     polls: int
@@ -30,6 +31,7 @@ class Quiet:
     last_started_s: float
     longest_gap_s: float
     news: int
+    since_news: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

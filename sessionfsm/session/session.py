@@ -52,7 +52,7 @@ class Session:
         allow_hosts: Hosts that may receive the token besides.
         policy: The figures; the default suits the real server.
         store: Where messages and cursors are kept. By default in memory: they end with the process.
-        run_store: How the store is called; by default in a worker thread.
+        run_store: How the store is called; by default in a worker thread, and a store in memory in place.
         http: An HTTP client to share between sessions; by default the session has its own.
         bot_agent: How the bot names itself to the server, as ``name/version``.
         machine: A lifecycle of your own, to be shared by sessions; its policy is used then.
@@ -87,10 +87,10 @@ class Session:
         self._client = ILinkClient(
             token=secret, base_url=base_url, allow_hosts=allow_hosts, http=http, bot_agent=bot_agent
         )
-        if run_store is None:
-            run_store = run_inline if store is None else run_in_thread
-        self._run: Runner = run_store
         self._store: Store = MemoryStore() if store is None else store
+        if run_store is None:
+            run_store = run_inline if isinstance(self._store, MemoryStore) else run_in_thread
+        self._run: Runner = run_store
         machine = Machine(policy) if machine is None else machine
         account = account_id(secret)
         self._inbox = Inbox(self._store, self._run, account)

@@ -13,16 +13,20 @@ __all__ = ["judged"]
 
 def judged(reply: Reply, endpoint: str) -> Reply:
     """Return *reply* with its code and, for a poll, whether it is good (protocol, sections 4.1 and 4.4)."""
-    if reply.answer not in ("body", "oversize") or not 200 <= reply.status < 300:
+    if reply.answer != "body" or not 200 <= reply.status < 300:
         return reply
     try:
-        document: Any = json.loads(reply.body)
+        document: Any = json.loads(reply.body) if reply.body.strip() else {}
     except (ValueError, RecursionError):
         return reply
     if not isinstance(document, dict):
         return reply
-    codes = [document.get("errcode"), document.get("ret")]
-    code = -14 if -14 in codes else next((code for code in codes if isinstance(code, int) and code), None)
-    if code is not None or endpoint != "getupdates":
-        return replace(reply, code=code)
-    return replace(reply, good=document.get("msgs") is not None or bool(document.get("get_updates_buf")))
+    codes = [code for code in (document.get("errcode"), document.get("ret")) if type(code) is int]
+    code = -14 if -14 in codes else next((code for code in codes if code), None)
+    if code is not None:
+        return replace(reply, code=code, answer=str(code))
+    if endpoint != "getupdates":
+        return replace(reply, answer="ok")
+    messages, cursor = document.get("msgs"), document.get("get_updates_buf")
+    good = isinstance(messages, list) or (isinstance(cursor, str) and bool(cursor))
+    return replace(reply, good=good, answer="empty" if good else "hollow")

@@ -6,6 +6,8 @@ import pytest
 
 from sessionfsm.testing import backend_options
 
+pytest.register_assert_rewrite("tests.session.world")
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:

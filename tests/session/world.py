@@ -71,6 +71,7 @@ async def world(
     token: str = TOKEN,
     policy: Policy | None = None,
     server: FakeServer | None = None,
+    store_fails: bool = False,
     setup: Callable[[FakeServer, FakeAccount], None] | None = None,
     **options: Any,
 ) -> AsyncIterator[World]:
@@ -88,7 +89,8 @@ async def world(
         made = World(server, http, policy, account, session, monitor, records)
         async with session:
             yield made
-    assert made.verdict().violations == ()
+    if not store_fails:  # then nothing is fetched, for as long as the trouble lasts (R10): silence is what is promised
+        assert made.verdict().violations == ()
     assert monitor.violations == []
     assert not any(entry.deviations for entry in server.log)
     assert not any(entry.overlapping for entry in server.log)
