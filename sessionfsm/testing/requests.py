@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from sessionfsm.identity import account_id
+from sessionfsm.secret import Secret
 
 __all__ = ["PATHS", "Request", "account_name", "bad_send", "deviations"]
 
@@ -54,12 +56,7 @@ class Request:
 
 def account_name(token: str) -> str:
     """Return what an account is called in logs: the bot id in the token if there is one, else a hash of the token."""
-    if not token:
-        return ""
-    bot_id, colon, _ = token.partition(":")
-    if colon and bot_id.endswith("@im.bot"):
-        return bot_id
-    return "t-" + hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return account_id(Secret(token)) if token else ""
 
 
 def deviations(request: Request, document: Mapping[str, Any]) -> tuple[str, ...]:

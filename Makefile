@@ -1,0 +1,79 @@
+# Needs make and a Python 3.11 or newer with venv and pip; `make setup` gets the rest, pinned by hash.
+
+BIN   := .venv/bin
+READY := .venv/.ready
+PINS  := .requirements/dev.txt
+ARGS  :=
+
+# The first of these that will do makes the .venv; PYTHON=... goes before them all.
+PYTHONS  := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+
+# A .venv works only in the folder it was made in; in a copied or moved checkout it is made anew.
+ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
+.PHONY: $(READY)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types pins clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY)  ## prepare .venv (the other targets do it when it is needed)
+
+demo: $(READY)  ## watch sessions fall and come back on a simulated server (ARGS="...")
+	@$(BIN)/sessionfsm demo $(ARGS)
+
+test: $(READY)  ## run the tests (ARGS="-k name")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## check style, format and the import contracts
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "lint: not formatted as above; write: $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/lint-imports --no-logo
+
+types: $(READY)  ## check the types
+	@$(BIN)/mypy
+
+pins:  ## pin pyproject.toml and .requirements/dev.in anew (needs uv; ARGS=--upgrade for newer versions)
+	@uv=$(BIN)/uv; [ -x "$$uv" ] || uv=$$(command -v uv) || { echo "pins: uv is missing; write: pip install uv" >&2; exit 1; }; \
+	"$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --extra cli --extra testing $(ARGS) --output-file $(PINS) pyproject.toml .requirements/dev.in
+	@echo "pins: $$(grep -c '==' $(PINS)) packages in $(PINS)"
+
+clean:  ## remove caches and build output; .venv stays
+	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The .venv is ready when .ready names this folder. While work is under way .unfinished holds the process id, so that
+# an interrupted setup starts over from nothing, and that two at once do not pull the ground from under each other.
+$(READY): pyproject.toml $(PINS)
+	@set -eu; \
+	say() { echo "setup: $$*"; }; \
+	fail() { say "$$@" >&2; exit 1; }; \
+	if [ -e .venv/.unfinished ] && kill -0 "$$(cat .venv/.unfinished)" 2>/dev/null; then \
+	    fail "another one is running (process $$(cat .venv/.unfinished)); wait for it, or remove .venv if that is something else"; \
+	fi; \
+	if [ -e .venv/.unfinished ] || { [ -e $(READY) ] && [ "$$(cat $(READY))" != "$(CURDIR)" ]; } \
+	    || ! $(BIN)/python -c 'import pip; $(SUITABLE)' 2>/dev/null; then \
+	    python=; \
+	    for each in $(PYTHONS); do \
+	        if "$$each" -c '$(SUITABLE)' >/dev/null 2>&1; then python=$$each; break; fi; \
+	    done; \
+	    [ -n "$$python" ] || fail "no Python 3.11 or newer with venv and pip here (tried $(strip $(PYTHONS)));" \
+	        "install one (on Debian and Ubuntu: python3-venv too) or write: make setup PYTHON=/path/to/python3.11"; \
+	    say "a new .venv with $$("$$python" --version)"; \
+	    rm -rf .venv; mkdir .venv; echo $$$$ > .venv/.unfinished; \
+	    "$$python" -m venv .venv; \
+	else \
+	    echo $$$$ > .venv/.unfinished; rm -f $(READY); \
+	fi; \
+	say "installing what $(PINS) pins"; \
+	$(PIP) install --require-hashes -r $(PINS); \
+	$(PIP) install --no-deps --no-build-isolation -e .; \
+	$(PIP) check || fail "the pins do not fit pyproject.toml; write: make pins"; \
+	printf '%s\n' "$(CURDIR)" > $(READY); rm .venv/.unfinished; \
+	say "done"
