@@ -247,7 +247,8 @@ class Lifecycle:
         """Go to *snapshot*. For searches and tests: a driver has no use for it."""
         if snapshot.state not in self._machine._machine.states:
             raise DefinitionError(f"no state {snapshot.state!r} in table {self._machine.table.name!r}")
-        self.state, self.memory, self.signals, self.outstanding = snapshot
+        state, self.memory, self.signals, self.outstanding = snapshot
+        self.state = str(state)  # a member of State is a string, but transitions goes by an enum member's own name
         self._serial = snapshot.outstanding.serial if snapshot.outstanding is not None else 0
 
 

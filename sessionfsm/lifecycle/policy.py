@@ -18,10 +18,11 @@ __all__ = ["Policy", "delay"]
 _CEILING = "P6: no policy may be silent for more than 20 minutes, 15 of them waiting; P8: below 2 s it is a hot loop"
 _DEADLINE = "P6: no policy may be silent for more than 20 minutes, 5 of them in one request"
 _FIRST = "P2 and P8: a first wait below 1 s is a hot loop"
+_FIRST_DENIED = "P8: below 2 s a server that mixes denials with a broken handshake gets a hot loop"
 _PACE = "P8: a pace below 1 s is a hot loop, and P6: above 60 s it is a silence"
 _HELD = "P8: below 1 s an instant answer would count as a held poll, and nothing would pace it"
 _BOUNDS: dict[str, tuple[float, float, str]] = {
-    "session_first_s": (1, 900, _FIRST),
+    "session_first_s": (2, 900, _FIRST_DENIED),
     "session_ceiling_s": (2, 900, _CEILING),
     "transport_first_s": (1, 900, _FIRST),
     "transport_ceiling_s": (2, 900, _CEILING),
@@ -174,13 +175,13 @@ class Policy:
     @property
     def resumption_bound_s(self) -> float:
         """When every request that starts from now on is answered well, a good poll ends within this time (P7)."""
-        return self.longest_ceiling_s + self.renewal_deadline_s + 2 * self.longest_poll_s
+        return self.silence_bound_s + self.renewal_deadline_s + self.longest_poll_s
 
     def poll_deadline_s(self, hint_ms: float | None) -> float:
         """Return the deadline of a poll, in seconds from its start. The server's hint is a wish, and is clamped."""
         hold = self.hold_default_s
-        if hint_ms is not None and math.isfinite(hint_ms) and hint_ms > 0:
-            hold = hint_ms / 1000
+        if hint_ms is not None and 0 < hint_ms < math.inf:
+            hold = min(hint_ms, 1e9) / 1000  # JSON knows integers that no float can hold
         return min(max(hold, self.hold_floor_s), self.hold_ceiling_s) + self.poll_margin_s
 
     def first_s(self, ladder: Ladder) -> float:
@@ -215,7 +216,10 @@ class Policy:
 
 
 def _doublings(first: float, ceiling: float) -> int:
-    return 1 + math.ceil(math.log2(ceiling / first))
+    count = 1
+    while _doubled(first, ceiling, count) < ceiling:  # counted: a logarithm rounds, and would stop one rung short
+        count += 1
+    return count
 
 
 def _doubled(first: float, ceiling: float, attempt: int) -> float:

@@ -54,13 +54,14 @@ def longest_gap(
     """
     memo: dict[int, tuple[float, list[Arc]]] = {}
     above: set[int] = set()
+    trail: list[Arc] = []
 
     def onward(node: int) -> tuple[float, list[Arc]]:
         """The longest time from *node*'s operation to the next of these kinds; minus infinity if there is none."""
         if node in memo:
             return memo[node]
         if node in above:
-            raise Unbounded([])
+            raise Unbounded(_cycle(trail))
         above.add(node)
         best: tuple[float, list[Arc]] = (-math.inf, [])
         path: list[Arc]
@@ -70,7 +71,9 @@ def longest_gap(
             if isinstance(graph.nodes[arc.target].outstanding, kinds):
                 length, path = 0.0, []
             else:
+                trail.append(arc)
                 length, path = onward(arc.target)
+                trail.pop()
             if arc.most_s() + length > best[0]:
                 best = (arc.most_s() + length, [arc, *path])
         above.discard(node)
@@ -95,21 +98,27 @@ def longest_resumption(graph: Graph) -> tuple[float, list[Arc]]:
     well = {Renew: (T.SESSION_RENEWED,), Poll: (T.POLLED, T.HURRIED), Wait: (T.RETRY_DUE,)}
     memo: dict[int, tuple[float, list[Arc]]] = {}
     above: set[int] = set()
+    trail: list[Arc] = []
 
     def onward(node: int) -> tuple[float, list[Arc]]:
         if node in memo:
             return memo[node]
         if node in above:
-            raise Unbounded([])
+            raise Unbounded(_cycle(trail))
         above.add(node)
         operation = graph.nodes[node].outstanding
         best: tuple[float, list[Arc]] = (-math.inf, [])
+        path: list[Arc]
         for arc in graph.arcs[node]:
             if arc.move.trigger not in well.get(type(operation), ()):
                 continue
-            good = isinstance(operation, Poll)
-            length, path = (arc.move.most_s, []) if good else onward(arc.target)
-            total = length if good else arc.most_s() + length
+            if isinstance(operation, Poll):
+                total, path = arc.move.most_s, []
+            else:
+                trail.append(arc)
+                length, path = onward(arc.target)
+                trail.pop()
+                total = arc.most_s() + length
             if total > best[0]:
                 best = (total, [arc, *path])
         above.discard(node)
@@ -129,6 +138,12 @@ def longest_resumption(graph: Graph) -> tuple[float, list[Arc]]:
             if arc.most_s() + length > longest[0]:
                 longest = (arc.most_s() + length, [arc, *path])
     return longest
+
+
+def _cycle(trail: list[Arc]) -> list[Arc]:
+    """Return the end of *trail* that begins and ends in the same configuration."""
+    start = next(at for at, arc in enumerate(trail) if arc.source == trail[-1].target)
+    return trail[start:]
 
 
 def most_excess(graph: Graph, allowed: float) -> tuple[float, list[Arc]]:

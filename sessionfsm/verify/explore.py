@@ -57,7 +57,7 @@ def moves(outstanding: Command | None, policy: Policy) -> tuple[Move, ...]:
             return (
                 Move(T.POLLED, 0, most, news=True),
                 Move(T.POLLED, policy.quick_s, most),
-                Move(T.HURRIED, 0, policy.quick_s),
+                Move(T.HURRIED, 0, min(policy.quick_s, most)),
                 Move(T.HOLLOW, 0, most),
                 Move(T.SESSION_EXPIRED, 0, most),
                 Move(T.SESSION_LAPSED, policy.lapse_after_s, most),
