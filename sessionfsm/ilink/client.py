@@ -30,7 +30,7 @@ from sessionfsm.ilink.wire import Sent, Updates, parse_answer, parse_sent, parse
 from sessionfsm.secret import Secret
 
 if TYPE_CHECKING:
-    import httpx
+    from sessionfsm.ilink.lanes import HttpClient
 
 __all__ = ["DEFAULT_BASE_URL", "ILinkClient"]
 
@@ -74,7 +74,7 @@ class ILinkClient:
         channel_version: str = CHANNEL_VERSION,
         bot_agent: str = DEFAULT_BOT_AGENT,
         route_tag: str | None = None,
-        http: httpx.AsyncClient | None = None,
+        http: HttpClient | None = None,
         max_body_bytes: int = 16 * _MIB,
         random: random_module.Random | None = None,
     ) -> None:

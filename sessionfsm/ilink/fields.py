@@ -114,9 +114,10 @@ def integer(fields: Fields, name: str) -> int | None:
 def number(fields: Fields, name: str) -> float | int | None:
     """Return a finite number."""
     value = plain(fields, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    # Compared, not converted: JSON knows integers that no float can hold.
+    return value if -math.inf < value < math.inf else None
 
 
 def identifier(fields: Fields, name: str) -> str | None:

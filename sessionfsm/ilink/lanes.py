@@ -61,6 +61,9 @@ class Lane:
     fresh: bool = False
 
 
+HttpClient: TypeAlias = httpx.AsyncClient
+"""The HTTP client, for everybody who only passes one on."""
+
 _Key: TypeAlias = tuple[str, bytes, bytes, int | None]  # kind, scheme, host, port
 
 _DEFAULT_LANE = Lane(None, "send")

@@ -207,6 +207,8 @@ class Lifecycle:
         Raises:
             TriggerRefused: If the table has no arc for it here. Nothing changed.
         """
+        if trigger not in self._machine._events:
+            raise TriggerRefused(str(trigger), str(self.state), [str(name) for name in self.accepted])
         if trigger not in EXTERNAL and (self.outstanding is None or serial != self.outstanding.serial):
             return None
         source, before, signals = self.state, self.memory, self.signals

@@ -96,11 +96,13 @@ class Policy:
     def __post_init__(self) -> None:
         for name, (lowest, highest, why) in _BOUNDS.items():
             value: object = getattr(self, name)
+            bound = f"{lowest:g} to {highest:g}"
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise PolicyError(f"{name} must be a number of seconds, not {value!r}", field=name)
+                shown = repr(value)[:40]
+                raise PolicyError(f"{name} must be a number, {bound}, not {shown} ({why})", field=name, bound=bound)
             if not lowest <= value <= highest:  # NaN lands here too
-                bound = f"{lowest:g} to {highest:g}"
-                raise PolicyError(f"{name} = {value:g} is outside {bound} ({why})", field=name, bound=bound)
+                shown = f"{value:g}" if isinstance(value, float) or abs(value) < 1e9 else "a huge number"
+                raise PolicyError(f"{name} = {shown} is outside {bound} ({why})", field=name, bound=bound)
         denials: object = self.login_required_denials
         if isinstance(denials, bool) or not isinstance(denials, int) or not 1 <= denials <= 100:
             raise PolicyError(

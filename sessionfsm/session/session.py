@@ -25,7 +25,7 @@ from .operations import Operations
 from .records import Observer, Record
 
 if TYPE_CHECKING:
-    import httpx
+    from sessionfsm.ilink.lanes import HttpClient
 
 __all__ = ["Session"]
 
@@ -73,7 +73,7 @@ class Session:
         policy: Policy | None = None,
         store: Store | None = None,
         run_store: Runner | None = None,
-        http: httpx.AsyncClient | None = None,
+        http: HttpClient | None = None,
         bot_agent: str = DEFAULT_BOT_AGENT,
         machine: Machine | None = None,
         observers: Iterable[Observer] = (),

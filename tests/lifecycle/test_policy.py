@@ -287,9 +287,7 @@ def test_a_ladder_climbs_to_its_ceiling(policy: Policy) -> None:
     assert rungs[0] == policy.session_first_s
     assert rungs == sorted(rungs)
     assert rungs.index(policy.session_ceiling_s) == last - 1
-    assert all(
-        later == min(2 * sooner, policy.session_ceiling_s) for sooner, later in itertools.pairwise(rungs)
-    )
+    assert all(later == min(2 * sooner, policy.session_ceiling_s) for sooner, later in itertools.pairwise(rungs))
 
 
 @pytest.mark.parametrize("power", range(1, 10))

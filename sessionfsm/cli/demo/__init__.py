@@ -1,0 +1,57 @@
+"""``sessionfsm demo``: a real session against a simulated server on which things go wrong."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sessionfsm.cli.options import add_policy, add_verbose, duration, policy_of
+from sessionfsm.cli.stop_signals import StopSignals
+
+if TYPE_CHECKING:
+    from sessionfsm.cli.options import Commands
+
+__all__ = ["add_to"]
+
+_EPILOG = """\
+The session, its HTTP and its waits are real; the server is simulated, on a loopback port. The summary is counted from
+the server's log. The exit code is 0 only if no message was lost and no property broken.
+
+Ctrl-C ends the demo early: what was received is answered, and the summary is printed; a second one ends at once.
+
+examples:
+  sessionfsm demo
+  sessionfsm demo --duration 60 --seed 7
+  sessionfsm demo --json | jq .longest_recovery_s
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "demo",
+        help="watch a session fall and come back on a simulated server",
+        description="Run a session against a simulated iLink server on which things go wrong, and show what happens.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "--duration",
+        type=duration,
+        default=30.0,
+        metavar="S",
+        help="how long; what goes wrong is chosen to fit (default: 30)",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="for jitter, users and the order of later rounds")
+    parser.add_argument("--json", action="store_true", help="print nothing but the figures, as one JSON object")
+    parser.add_argument("--plain", action="store_true", help="plain lines, also in a terminal")
+    add_policy(parser)
+    add_verbose(parser)
+    parser.set_defaults(call=_call, parser=parser)
+
+
+def _call(args: argparse.Namespace) -> int:
+    with StopSignals() as signals:
+        policy = policy_of(args)
+        from .show import show
+
+        return show(args, policy, signals)

@@ -1,0 +1,150 @@
+"""Options that several commands have, and how their values are read. Nothing here is slow to import."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from .exit_codes import ExitCode
+from .problems import CommandError
+
+if TYPE_CHECKING:
+    from sessionfsm.lifecycle import Policy
+    from sessionfsm.secret import Secret
+
+__all__ = [
+    "Commands",
+    "Parser",
+    "add_connection",
+    "add_policy",
+    "add_verbose",
+    "amount",
+    "duration",
+    "policy_of",
+    "port",
+    "token_of",
+]
+
+TOKEN_VARIABLE = "SESSIONFSM_TOKEN"
+_LONGEST_TOKEN = 65_536
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` that says what is wrong in one line, and takes options by their full names only."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ExitCode.MISUSE, f"sessionfsm: error: {message}; see '{self.prog} --help'\n")
+
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def duration(text: str) -> float:
+    """Read seconds, more than 0."""
+    return _number(text, lambda value: value > 0, "a number of seconds above 0")
+
+
+def amount(text: str) -> float:
+    """Read seconds, 0 or more."""
+    return _number(text, lambda value: value >= 0, "a number of seconds, 0 or more")
+
+
+def port(text: str) -> int:
+    """Read a port; 0 means any that is free."""
+    if not (text.isascii() and text.isdigit() and int(text[:9]) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Add ``-v``."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="say everything, with tracebacks")
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add ``--policy``."""
+    parser.add_argument("--policy", metavar="FILE", help="a TOML file with other figures than the default policy's")
+
+
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Add what says which server, and as whom."""
+    group = parser.add_argument_group(
+        "server and account", f"Without --token and --token-file the token comes from {TOKEN_VARIABLE}."
+    )
+    group.add_argument("--base-url", metavar="URL", help="the server (default: the official one)")
+    group.add_argument(
+        "--allow-host", metavar="HOST", action="append", default=[], help="a host that may receive the token as well"
+    )
+    group.add_argument("--token", metavar="T", help="the bot token; other users can see it in the list of processes")
+    group.add_argument("--token-file", metavar="FILE", help="a file that holds the bot token")
+
+
+def policy_of(args: argparse.Namespace) -> Policy:
+    """
+    Return the policy that *args* name, or the default one.
+
+    Raises:
+        PolicyError: If the file cannot be read, or says something that no policy may.
+    """
+    if args.policy is None:
+        from sessionfsm.lifecycle import Policy
+
+        return Policy()
+    from sessionfsm.config import load_policy
+
+    return load_policy(args.policy)
+
+
+def token_of(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Secret:
+    """
+    Return the token: from ``--token``, else from ``--token-file``, else from the environment.
+
+    Raises:
+        CommandError: If none of them is given, the first that is given is empty, or the file cannot be read.
+    """
+    from sessionfsm.secret import Secret
+
+    if args.token is not None:
+        return _present(Secret(args.token), "the value of --token")
+    if args.token_file is not None:
+        return _present(_read_token(args.token_file), f"the token file {args.token_file}")
+    if TOKEN_VARIABLE in environment:
+        return _present(Secret(environment[TOKEN_VARIABLE]), TOKEN_VARIABLE)
+    raise CommandError(f"there is no bot token; pass --token-file FILE, or set {TOKEN_VARIABLE}")
+
+
+def _read_token(path: str) -> Secret:
+    from sessionfsm.secret import Secret
+
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_LONGEST_TOKEN + 1)
+    except OSError as error:
+        raise CommandError(f"the token file {path} cannot be read: {error.strerror or error}") from None
+    if len(content) > _LONGEST_TOKEN:
+        raise CommandError(f"the token file {path} is too long to be a token; write the token alone into it")
+    return Secret(content.decode("utf-8", "replace"))
+
+
+def _present(token: Secret, where: str) -> Secret:
+    stripped = type(token)(token.reveal().strip())
+    if not stripped:
+        raise CommandError(f"{where} is empty; give the bot token that the login gave")
+    return stripped
+
+
+def _number(text: str, accepts: Callable[[float], bool], wanted: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and accepts(value)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value

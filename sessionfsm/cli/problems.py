@@ -1,0 +1,53 @@
+"""What goes wrong, in one line and with an exit code."""
+
+from __future__ import annotations
+
+import re
+
+from sessionfsm.errors import BadRequest, CredentialsMissing, DefinitionError, SessionFSMError
+
+from .exit_codes import ExitCode
+
+__all__ = ["CommandError", "code_of", "one_line", "only_cause"]
+
+# The library names the argument of its own functions; here the way out is an option.
+_ARGUMENT = re.compile(r"allow_hosts=\['([^']*)'\]")
+
+
+class CommandError(Exception):
+    """
+    A command cannot go on.
+
+    Attributes:
+        code: How the process ends.
+    """
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.MISUSE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def only_cause(error: BaseException) -> BaseException:
+    """Return the error inside groups of one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def code_of(error: BaseException) -> ExitCode | None:
+    """Return how a command ends that ended in *error*; ``None`` for an error that nobody foresaw."""
+    match error:
+        case CommandError():
+            return error.code
+        case DefinitionError() | CredentialsMissing() | BadRequest():
+            return ExitCode.MISUSE
+        case SessionFSMError():
+            return ExitCode.FAILED
+        case _:
+            return None
+
+
+def one_line(text: object) -> str:
+    """Return *text* in one line without control characters, in the words of the command line."""
+    words = _ARGUMENT.sub(r"--allow-host \1", " ".join(str(text).split()))
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)

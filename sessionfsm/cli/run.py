@@ -1,0 +1,47 @@
+"""``sessionfsm run``: one session, its messages on standard output."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .options import add_connection, add_policy, add_verbose, policy_of, token_of
+from .stop_signals import StopSignals
+
+if TYPE_CHECKING:
+    from .options import Commands
+
+__all__ = ["add_to"]
+
+_EPILOG = """\
+One JSON object per message and line: message_id, from, text, create_time_ms, type, and message: what the server
+sent, without the context token. A message is done when its line is written. Logs go to standard error.
+
+Ctrl-C and SIGTERM stop in order; a second one ends at once. A closed standard output stops in order too.
+
+examples:
+  sessionfsm run --token-file bot.token
+  sessionfsm run --base-url http://127.0.0.1:8080 --token test | jq -r .text
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "run",
+        help="keep a session alive, and write its messages as JSON lines",
+        description="Keep a bot's session alive, and write its messages to standard output as JSON lines.",
+        epilog=_EPILOG,
+    )
+    add_connection(parser)
+    add_policy(parser)
+    add_verbose(parser)
+    parser.set_defaults(call=_call, parser=parser)
+
+
+def _call(args: argparse.Namespace) -> int:
+    with StopSignals() as signals:
+        token, policy = token_of(args), policy_of(args)
+        from .running import run
+
+        return run(args, token, policy, signals)

@@ -1,0 +1,86 @@
+"""What ``sessionfsm run`` does: a session, and each of its messages as a line."""
+
+from __future__ import annotations
+
+import argparse
+
+import anyio
+import msgspec
+
+from sessionfsm.ilink import DEFAULT_BASE_URL, ItemType, Message
+from sessionfsm.ilink.fields import object_of
+from sessionfsm.lifecycle import Policy
+from sessionfsm.secret import Secret
+from sessionfsm.session import Session
+
+from .exit_codes import ExitCode
+from .lines import LineWriter, standard_output
+from .logs import logger, logs_to_stderr
+from .stop_signals import StopSignals
+
+__all__ = ["json_line", "run"]
+
+_ITEM_TYPES = {kind.value: kind.name.lower() for kind in ItemType}
+
+
+def run(args: argparse.Namespace, token: Secret, policy: Policy, signals: StopSignals) -> ExitCode:
+    """Serve until somebody asks for the end, or standard output is closed."""
+    base_url = args.base_url or DEFAULT_BASE_URL
+
+    async def serve() -> ExitCode:
+        session = Session(token=token, base_url=base_url, allow_hosts=args.allow_host, policy=policy)
+        writer = LineWriter(standard_output())
+        logger.info("serving %s at %s", session.account, base_url)
+        if args.token is not None:
+            logger.info("other users can see --token in the list of processes; --token-file hides it")
+        return await _serve(session, writer, signals)
+
+    with logs_to_stderr(verbose=args.verbose):
+        return anyio.run(serve)
+
+
+async def _serve(session: Session, writer: LineWriter, signals: StopSignals) -> ExitCode:
+    code = ExitCode.OK
+    async with session, anyio.create_task_group() as tasks:
+
+        async def stop_when_asked() -> None:
+            await signals.wait()
+            logger.info("stopping; a second signal ends at once")
+            await session.stop()
+            # The drain is over: a line that is not written by now is not done.
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(stop_when_asked)
+        try:
+            async for message in session:
+                await writer.write(json_line(message))
+        except OSError as error:
+            code = _output_failed(error)
+        tasks.cancel_scope.cancel()
+    logger.info("stopped")
+    return code
+
+
+def _output_failed(error: OSError) -> ExitCode:
+    if isinstance(error, ConnectionError):  # a broken pipe is one
+        logger.info("standard output was closed: stopping")
+        return ExitCode.OK
+    logger.error("standard output cannot be written: %s; stopping", error.strerror or error)
+    return ExitCode.FAILED
+
+
+def json_line(message: Message) -> bytes:
+    """Return *message* as one line of JSON, without its context token and without a line end."""
+    fields = object_of(message.raw) or {}
+    fields.pop("context_token", None)
+    kind = message.items[0].type if message.items else None
+    document = {
+        "message_id": message.message_id,
+        "from": message.from_user_id,
+        "text": message.text,
+        "create_time_ms": message.create_time_ms,
+        "type": None if kind is None else _ITEM_TYPES.get(kind, kind),
+        "message": fields,
+    }
+    # The server's own JSON is passed on digit for digit, and may have line ends in it: format() takes them out.
+    return msgspec.json.format(msgspec.json.encode(document), indent=-1)

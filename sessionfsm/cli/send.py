@@ -1,0 +1,56 @@
+"""``sessionfsm send``: one text, to one user."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from .options import add_connection, add_verbose, token_of
+from .problems import CommandError
+
+if TYPE_CHECKING:
+    from .options import Commands
+
+__all__ = ["add_to"]
+
+_EPILOG = """\
+Prints 'sent ID' for each message; a text that is too long for one is split. 'unconfirmed' means that the server
+said yes but gave no id: it was probably not delivered. Do not send it again; the exit code is 3.
+
+examples:
+  sessionfsm send --to USER@im.wechat "the build is green"
+  uptime | sessionfsm send --to USER@im.wechat --token-file bot.token -
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "send", help="send a text to a user", description="Send a text to a user.", epilog=_EPILOG
+    )
+    parser.add_argument("--to", metavar="USER", required=True, help="the user's id, such as abc@im.wechat")
+    parser.add_argument("text", metavar="TEXT", help="what to send; '-' reads standard input")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_connection(parser)
+    add_verbose(parser)
+    parser.set_defaults(call=_call, parser=parser)
+
+
+def _call(args: argparse.Namespace) -> int:
+    token = token_of(args)
+    text = _standard_input() if args.text == "-" else args.text
+    if not text:
+        raise CommandError("the text is empty; say what to send")
+    from .sending import send
+
+    return send(args, token, text)
+
+
+def _standard_input() -> str:
+    if sys.stdin is None:
+        raise CommandError("standard input is closed; give the text as an argument")
+    try:
+        return sys.stdin.read().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise CommandError(f"standard input is not {sys.stdin.encoding} text; convert it first") from None

@@ -1,0 +1,72 @@
+"""What ``sessionfsm send`` does: each piece of a text, and what the server said to it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+
+import anyio
+
+from sessionfsm.errors import BadRequest, ConversationClosed, ILinkError, SessionLost, TransportError
+from sessionfsm.ilink import DEFAULT_BASE_URL, ILinkClient, Sent, split_text
+from sessionfsm.secret import Secret
+
+from .exit_codes import ExitCode
+from .problems import CommandError, code_of, one_line
+
+__all__ = ["send"]
+
+
+def send(args: argparse.Namespace, token: Secret, text: str) -> ExitCode:
+    """Send *text*, in as many messages as it needs."""
+    pieces = split_text(text)
+    sent: list[Sent] = []
+
+    async def send_pieces() -> CommandError | None:
+        client = ILinkClient(token=token, base_url=args.base_url or DEFAULT_BASE_URL, allow_hosts=args.allow_host)
+        async with client:
+            for number, piece in enumerate(pieces, start=1):
+                try:
+                    one = await client.send_text(args.to, piece)
+                except ILinkError as error:
+                    which = f"piece {number} of {len(pieces)} was not sent: " if len(pieces) > 1 else ""
+                    code = code_of(error) or ExitCode.FAILED
+                    return CommandError(f"{which}{error}; {_way_out(error)}", code)
+                sent.append(one)
+                if not args.json:
+                    print(f"sent {one.message_id}" if one.confirmed else "unconfirmed", flush=True)
+        return None
+
+    error = anyio.run(send_pieces)
+    if args.json:
+        print(_document(args.to, len(pieces), sent, error))
+    if error is not None:
+        raise error
+    return ExitCode.OK if all(one.confirmed for one in sent) else ExitCode.UNDECIDED
+
+
+def _way_out(error: ILinkError) -> str:
+    match error:
+        case SessionLost():
+            return "a running bot ('sessionfsm run') renews the session; try again then, or log in anew"
+        case ConversationClosed():
+            return "the user has to write to the bot first"
+        case BadRequest():
+            return "sending it again unchanged will not help"
+        case TransportError():
+            return "check --base-url and the network"
+        case _:
+            return "the server gives no other reason"
+
+
+def _document(to: str, pieces: int, sent: Sequence[Sent], error: CommandError | None) -> str:
+    document = {
+        "to": to,
+        "pieces": pieces,
+        "sent": [
+            {"message_id": one.message_id, "client_id": one.client_id, "confirmed": one.confirmed} for one in sent
+        ],
+        "error": None if error is None else one_line(error),
+    }
+    return json.dumps(document)
