@@ -253,6 +253,7 @@ class Driver:
             command=step.command,
             wait_s=self._wait_s,
             started_s=seen.started_s if seen else None,
+            held_s=seen.held_s if seen else None,
             news=seen.news if seen else 0,
             reason=step.reason,
             detail=self._detail,

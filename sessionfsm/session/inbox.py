@@ -58,6 +58,8 @@ class Inbox:
         self._sources = {account: _Source()}
         self._queues: dict[str, deque[Stored]] = {}
         self._in_hand: dict[str, Stored] = {}  # by sender
+        self._holders: dict[str, int] = {}  # which task has it, by sender
+        self._excused: set[int] = set()
         self._not_before: dict[str, float] = {}
         self._unmarked: list[Stored] = []  # handled, but the store could not be told yet
         self._held = 0
@@ -165,11 +167,17 @@ class Inbox:
         """Nobody is left to finish what is in hand: it stays open in the store, and is handed out the next time."""
         self._closed = True
         self._in_hand.clear()
+        self._holders.clear()
+        self._wake()
+
+    def excuse(self, task: int) -> None:
+        """Do not wait for what this task has in hand: it is the one that waits."""
+        self._excused.add(task)
         self._wake()
 
     async def wait_empty_handed(self) -> None:
-        """Wait until no message is with a handler."""
-        while self._in_hand:
+        """Wait until no message is with a handler, but for those of excused tasks."""
+        while any(task not in self._excused for task in self._holders.values()):
             await self._changed.wait()
 
     def _append(self, source: _Source, stored: Stored) -> None:
@@ -185,6 +193,7 @@ class Inbox:
             self._queues[sender] = queue
         self._not_before.pop(sender, None)
         self._in_hand[sender] = stored
+        self._holders[sender] = anyio.get_current_task().id
         return stored
 
     def _return(self, stored: Stored) -> None:
@@ -194,6 +203,7 @@ class Inbox:
     def _release(self, stored: Stored) -> None:
         if self._in_hand.get(stored.sender) is stored:
             del self._in_hand[stored.sender]
+            self._holders.pop(stored.sender, None)
             self._held -= 1
         self._wake()
 

@@ -53,6 +53,7 @@ class Record:
         command: What was ordered, if anything was.
         wait_s: How long the ordered wait lasts, jitter and ``Retry-After`` included; ``None`` without a wait.
         started_s: When the request that ended was started; ``None`` when what ended was no request.
+        held_s: How long that request was out, until its answer or the lack of one; the commit came after that.
         news: How many messages it brought that were new.
         reason: Why the table has this arc.
         detail: What was seen, such as ``HTTP 502``; empty when the trigger says it all.
@@ -74,6 +75,7 @@ class Record:
     command: Command | None
     wait_s: float | None
     started_s: float | None
+    held_s: float | None
     news: int
     reason: str
     detail: str
@@ -99,6 +101,7 @@ class Record:
             ),
             "wait_s": self.wait_s,
             "started_s": self.started_s,
+            "held_s": self.held_s,
             "news": self.news,
             "reason": self.reason,
             "detail": self.detail,

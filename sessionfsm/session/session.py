@@ -192,6 +192,7 @@ class Session:
         What is in hand may be finished within the policy's deadline; loops over the session end. A second call waits
         for the same end. To abandon a session at once, cancel the scope that it runs in.
         """
+        self._inbox.excuse(anyio.get_current_task().id)  # a handler may ask for the end, too
         self._driver.stop()
         if self._group is not None:
             await self._driver.closed.wait()

@@ -62,6 +62,28 @@ async def test_a_stop_waits_for_what_is_in_hand_but_not_for_ever() -> None:
         group.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("way", ["loop", "handler"])
+async def test_a_stop_from_inside_a_handler_does_not_wait_for_that_handler(way: str) -> None:
+    """Whoever is told "quit" may stop the session from there: it ends at once, and the message is done."""
+    store = MemoryStore()
+    async with world(store=store) as w:
+        w.account.push("quit")
+        began: list[float] = []
+
+        async def quit_now(_: object) -> None:
+            began.append(anyio.current_time())
+            await w.session.stop()
+            assert anyio.current_time() - began[0] < 0.1
+
+        if way == "loop":
+            async for message in w.session:
+                await quit_now(message)
+        else:
+            await w.session.deliver(quit_now)
+        assert w.session.state == State.STOPPED
+        assert store.pending(w.account.name) == []
+
+
 async def test_a_goodbye_that_hangs_does_not_hold_the_stop() -> None:
     """R7: stop ends within its deadlines, whatever the server does."""
     async with world() as w:

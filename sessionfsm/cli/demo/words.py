@@ -17,7 +17,7 @@ _GOOD, _BAD, _PLAIN = "green", "bold red", ""
 _PROPERTIES = {
     "P1": "after each loss, notifystart was called before the next poll",
     "P6": "no silence longer than the policy allows",
-    "P8": "no hot loop: at most 6 + 3 W requests in W s without news",
+    "P8": "no hot loop: at most 10/3 · (W + 1) requests in W s without news",
 }
 
 
