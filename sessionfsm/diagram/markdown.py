@@ -32,7 +32,7 @@ def markdown(machine: Machine) -> str:
         ("signal", "raised by the command", "when"),
         ((f"`{rule.signal}`", str(rule.order), _listed(rule.guards)) for rule in table.signals),
     )
-    clearing = ", ".join(dict.fromkeys(f"`{row.trigger}`" for row in table.rows if row.good))
+    clearing = ", ".join(dict.fromkeys(f"`{row.trigger}`" for row in table.rows if row.clears_signals))
     return "\n".join([states, rows, signals, f"Every signal is cleared by {clearing}.\n"])
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random as random_module
 import time
+from collections import deque
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import anyio
 import msgspec
 
-from sessionfsm.errors import BadRequest, ConnectFailed, DefinitionError
+from sessionfsm.errors import BadRequest, ConnectFailed, ConnectionLost, DefinitionError
 from sessionfsm.ilink.address import DEFAULT_BASE_URL, check_base_url
 from sessionfsm.ilink.exchange import post
 from sessionfsm.ilink.headers import (
@@ -36,6 +37,13 @@ __all__ = ["DEFAULT_BASE_URL", "ILinkClient"]
 
 _MIB = 1024 * 1024
 _FINISHED = 2  # message_state
+_SINGLE_USES = 50
+"""
+After a connection was lost, so many requests of its kind get one of their own.
+
+A server, or something in front of it, that closes connections shortly after an answer without saying so would else
+break every request that follows another at once, and with them every poll that follows a renewal.
+"""
 
 
 class ILinkClient:
@@ -92,6 +100,8 @@ class ILinkClient:
         self._http = default_http_client() if http is None else http
         self._owner = LaneOwner()
         self._sending = anyio.Lock()
+        self._recent: deque[Secret] = deque(maxlen=8)
+        self._single_use: dict[Literal["poll", "send"], int] = {"poll": 0, "send": 0}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -135,10 +145,12 @@ class ILinkClient:
             fresh: Close the poll connection first, because it may be dead.
         """
         secrets = self._secrets(cursor)
+        self._remember(cursor)
         body = await self._post(
             "getupdates",
             {"get_updates_buf": cursor.reveal() if cursor else ""},
-            Lane(self._owner, "poll", fresh),
+            "poll",
+            fresh=fresh,
             deadline_s=deadline_s,
             max_body_bytes=self._max_body_bytes,
             secrets=secrets,
@@ -147,7 +159,9 @@ class ILinkClient:
 
     async def notify_start(self, *, deadline_s: float = 10.0) -> None:
         """Tell the server that this client is online. It is not told twice by itself: the caller decides."""
-        await self._notify("notifystart", deadline_s)
+        # On a connection of its own: one that the server is just closing would swallow the notice, and the poll after
+        # it would be a retry without notifystart. The poll goes on with that connection.
+        await self._notify("notifystart", deadline_s, fresh=True)
 
     async def notify_stop(self, *, deadline_s: float = 5.0) -> None:
         """Tell the server that this client goes offline. Not after a takeover (section 2.4)."""
@@ -204,15 +218,14 @@ class ILinkClient:
             message["run_id"] = run_id
         async with self._sending:
             secrets = self._secrets(context_token)
-            body = await self._post(
-                "sendmessage", {"msg": message}, Lane(self._owner, "send"), deadline_s=deadline_s, secrets=secrets
-            )
+            self._remember(context_token)
+            body = await self._post("sendmessage", {"msg": message}, "send", deadline_s=deadline_s, secrets=secrets)
         return parse_sent(body, client_id=client_id, secrets=secrets)
 
-    async def _notify(self, endpoint: str, deadline_s: float) -> None:
+    async def _notify(self, endpoint: str, deadline_s: float, *, fresh: bool = False) -> None:
         secrets = self._secrets(None)
         body = await self._post(
-            endpoint, {}, Lane(self._owner, "poll"), deadline_s=deadline_s, secrets=secrets, folder="msg/"
+            endpoint, {}, "poll", fresh=fresh, deadline_s=deadline_s, secrets=secrets, folder="msg/"
         )
         parse_answer(body, endpoint=endpoint, secrets=secrets)
 
@@ -220,10 +233,11 @@ class ILinkClient:
         self,
         endpoint: str,
         fields: dict[str, Any],
-        lane: Lane,
+        kind: Literal["poll", "send"],
         *,
         deadline_s: float,
         secrets: Sequence[Secret],
+        fresh: bool = False,
         max_body_bytes: int = _MIB,
         folder: str = "",
     ) -> bytes:
@@ -234,26 +248,42 @@ class ILinkClient:
         except UnicodeEncodeError:
             # Not chained: the cause quotes what could not be written.
             raise BadRequest("half a surrogate pair cannot be sent", endpoint=endpoint, code=None) from None
-        return await post(
-            self._http,
-            f"{self._base_url}ilink/bot/{folder}{endpoint}",
-            endpoint=endpoint,
-            headers=post_headers(
-                token=self._token,
-                version=self._version,
-                uin=self._random.getrandbits(32),
-                route_tag=self._route_tag,
-            ),
-            content=content,
-            lane=lane,
-            deadline_s=deadline_s,
-            max_body_bytes=max_body_bytes,
-            secrets=secrets,
+        headers = post_headers(
+            token=self._token,
+            version=self._version,
+            uin=self._random.getrandbits(32),
+            route_tag=self._route_tag,
         )
+        if self._single_use[kind]:
+            self._single_use[kind] -= 1
+            fresh = True
+            headers["Connection"] = "close"  # for a client of the caller's, which knows no lanes
+        try:
+            return await post(
+                self._http,
+                f"{self._base_url}ilink/bot/{folder}{endpoint}",
+                endpoint=endpoint,
+                headers=headers,
+                content=content,
+                lane=Lane(self._owner, kind, fresh),
+                deadline_s=deadline_s,
+                max_body_bytes=max_body_bytes,
+                secrets=secrets,
+            )
+        except ConnectionLost:
+            self._single_use[kind] = _SINGLE_USES
+            raise
+
+    def _remember(self, secret: Secret | None) -> None:
+        """Keep what was sent lately: a server may repeat it in the error of another request."""
+        if secret and secret not in self._recent:
+            self._recent.append(secret)
 
     def _secrets(self, other: Secret | None) -> list[Secret]:
-        """Return what this request holds and no error may show, the longest first: one may be part of another."""
-        return sorted(filter(None, (self._token, other)), key=lambda secret: -len(secret.reveal()))
+        """Return what no error of this request may show, the longest first: one may be part of another."""
+        # The part of a token behind the bot id is as secret as the whole.
+        parts = Secret(self._token.reveal().partition(":")[2])
+        return sorted(filter(None, (self._token, parts, other, *self._recent)), key=lambda s: -len(s.reveal()))
 
     def _new_client_id(self) -> str:
         """Return an id of the reference client's form; unlike ours, it is known to be accepted (section 2.6)."""

@@ -124,7 +124,9 @@ async def post(
             raise BrokenAnswer(str(exc), endpoint=endpoint) from exc
         except _FOREIGN as exc:
             if body is None:
-                raise _translated(exc, http, endpoint, secrets) from exc
+                error = _translated(exc, http, endpoint, secrets)
+                # Not chained where the cause quotes the server's bytes, which may repeat what we sent.
+                raise error from (None if isinstance(exc, httpx.ProtocolError) else exc)
     if body is None:
         raise DeadlineExceeded(f"no complete answer within {deadline_s:g} s", endpoint=endpoint, deadline_s=deadline_s)
     return body

@@ -2,6 +2,7 @@
 
 from .machine import EXTERNAL, Lifecycle, Machine, Snapshot, Step
 from .outcome import (
+    NO_HANDSHAKE,
     Answered,
     NoAnswer,
     Outcome,
@@ -11,12 +12,14 @@ from .outcome import (
     classify_poll,
     classify_renewal,
 )
-from .policy import Policy, delay
+from .policy import MOST_REQUESTS_PER_S, Policy, delay
 from .table import Memory, Order, Row, StateEntry, Table, table_for
 from .terms import Close, Command, Ladder, Poll, Renew, Signal, State, Trigger, Wait
 
 __all__ = [
     "EXTERNAL",
+    "MOST_REQUESTS_PER_S",
+    "NO_HANDSHAKE",
     "Answered",
     "Close",
     "Command",

@@ -223,7 +223,7 @@ class Lifecycle:
             self.outstanding = command
         elif row.order is Order.NOTHING:
             self.outstanding = None
-        if row.good:
+        if row.clears_signals:
             self.signals = frozenset()
         for rule in self._machine.table.signals:
             if rule.order is row.order and all(guard.holds(after) for guard in rule.guards):

@@ -10,6 +10,7 @@ from .policy import Policy
 from .terms import Trigger
 
 __all__ = [
+    "NO_HANDSHAKE",
     "Answered",
     "NoAnswer",
     "Outcome",
@@ -19,6 +20,9 @@ __all__ = [
     "classify_poll",
     "classify_renewal",
 ]
+
+NO_HANDSHAKE = (404, 405, 501)
+"""Statuses by which a server says that it has no ``notifystart``."""
 
 SESSION_TIMEOUT = -14
 """The server does not know the session (docs/reference/protocol.md, section 4.3)."""
@@ -119,7 +123,9 @@ def classify_renewal(outcome: Outcome) -> Trigger:
     match outcome:
         case StoreFailed():
             return Trigger.STORE_FAILED
-        case Answered(code=0) | StatusAnswered(status=404 | 405 | 501):
+        case Answered(code=0):
+            return Trigger.SESSION_RENEWED
+        case StatusAnswered(status=status) if status in NO_HANDSHAKE:
             return Trigger.SESSION_RENEWED
         case Answered(code=code) if code == SESSION_TIMEOUT:
             return Trigger.SESSION_EXPIRED

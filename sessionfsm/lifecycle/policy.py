@@ -11,7 +11,15 @@ from sessionfsm.errors import PolicyError
 
 from .terms import Ladder, Wait
 
-__all__ = ["Policy", "delay"]
+__all__ = ["MOST_REQUESTS_PER_S", "Policy", "delay"]
+
+MOST_REQUESTS_PER_S = 10 / 3
+"""
+P8: in any closed window of W seconds without news there are at most this many times (W + 1) requests.
+
+It is the exact worst case of the default policy: a server that holds a poll for a second, denies the next one, lets the
+renewal succeed and fails the poll after it gets five requests in 1.5 s, for ever.
+"""
 
 # (lowest, highest, the property that stands on it and how), per field. P6: 15 min of ceiling and 5 min of deadline are
 # the 20 min of silence that no policy may exceed. P8: below these figures a server could draw more requests than that.

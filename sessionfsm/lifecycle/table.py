@@ -143,6 +143,9 @@ class Order(StrEnum):
     NOTHING = "nothing"
 
 
+_COUNTED: dict[Order, Counter] = {Order.WAIT_SESSION: "denials", Order.WAIT_TRANSPORT: "waits"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """
@@ -156,7 +159,7 @@ class Row:
         updates: What becomes of the memory, in order.
         order: The command.
         reason: Why, in one sentence; it is written on records and pictures.
-        good: Whether the arc proves that messages arrive, or begins anew: it clears the signals.
+        clears_signals: Whether the arc proves that messages arrive, or begins anew.
     """
 
     trigger: str
@@ -166,7 +169,7 @@ class Row:
     reason: str
     guards: tuple[Guard, ...] = ()
     updates: tuple[Update, ...] = ()
-    good: bool = False
+    clears_signals: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +177,7 @@ class SignalRule:
     """
     When a signal is raised: an arc with this order leaves the memory satisfying the guards.
 
-    It stays raised until an arc that is ``good``; so it is raised once.
+    It stays raised until an arc that clears the signals; so it is raised once.
     """
 
     signal: Signal
@@ -196,7 +199,7 @@ class Table:
     A whole lifecycle.
 
     Raises:
-        DefinitionError: If a row names a state that is not in the table.
+        DefinitionError: If a state is named that is not in the table, or a wait is ordered that is not counted.
     """
 
     name: str
@@ -207,7 +210,15 @@ class Table:
 
     def __post_init__(self) -> None:
         names = [entry.name for entry in self.states]
+        if self.initial not in names:
+            raise DefinitionError(f"table {self.name!r}: the initial state {self.initial!r} is not among its states")
         for row in self.rows:
+            counter = _COUNTED.get(row.order)
+            if counter is not None and Count(counter) not in row.updates:
+                raise DefinitionError(
+                    f"table {self.name!r}: the row for {row.trigger!r} orders {row.order!r} "
+                    f"without Count({counter!r}): the ladder would have no rung for it"
+                )
             for name in (*row.sources, row.target):
                 if name not in names:
                     raise DefinitionError(
@@ -307,7 +318,7 @@ _ROWS = (
         updates=_FORGET,
         order=Order.GO_ON,
         reason="somebody logged in: what was remembered belongs to the old credentials",
-        good=True,
+        clears_signals=True,
     ),
     Row(
         trigger=T.SESSION_RENEWED,
@@ -342,7 +353,7 @@ _ROWS = (
         ),
         order=Order.POLL,
         reason="a good poll: the session has proved itself",
-        good=True,
+        clears_signals=True,
     ),
     Row(
         trigger=T.HURRIED,
@@ -357,7 +368,7 @@ _ROWS = (
         ),
         order=Order.POLL_PACED,
         reason="a good poll, but it was not held and brought nothing new: no hot loop",
-        good=True,
+        clears_signals=True,
     ),
     Row(
         trigger=T.HOLLOW,
@@ -423,7 +434,7 @@ _ROWS = (
         updates=_FORGET,
         order=Order.CLOSE,
         reason="somebody asked for it",
-        good=True,
+        clears_signals=True,
     ),
     Row(
         trigger=T.CLOSED,

@@ -17,9 +17,11 @@ from sessionfsm.lifecycle import (
     NoAnswer,
     Poll,
     Renew,
+    Signal,
     State,
     StatusAnswered,
     Step,
+    StoreFailed,
     Trigger,
     Unanswered,
     Wait,
@@ -38,6 +40,13 @@ __all__ = ["Driver"]
 logger = logging.getLogger("sessionfsm")
 
 T = Trigger
+
+
+_WAY_OUT = {
+    Signal.LOGIN_REQUIRED: "the server denies the session although it was renewed; probably the user scanned "
+    "another bot, and a new login is needed; trying on meanwhile",
+    Signal.RENEWAL_BLOCKED: "the session is lost and notifystart keeps failing; trying on meanwhile",
+}
 
 
 class Driver:
@@ -73,6 +82,7 @@ class Driver:
         self._draw = draw
         self._reason = self._detail = ""
         self._stopping = False
+        self._drain_until_s = 0.0
         self._wake = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._wait_s: float | None = None  # how long the wait that is outstanding lasts
@@ -96,6 +106,8 @@ class Driver:
 
     def stop(self) -> None:
         """Ask for an orderly end. A second time it changes nothing."""
+        if not self._stopping:
+            self._drain_until_s = anyio.current_time() + self.lifecycle.policy.drain_deadline_s
         self._stopping = True
         self.inbox.close()
         if self._scope is not None:
@@ -110,11 +122,12 @@ class Driver:
         """Return how the session is now."""
         now = anyio.current_time()
         age = None if self._last_good_s is None else now - self._last_good_s
+        polling = self.lifecycle.state == State.ACTIVE and not self.closed.is_set()
         longest = self.operations.poll_deadline_s + self.lifecycle.policy.pace_ceiling_s
         return Health(
             account=self.operations.account,
             state=self.lifecycle.state,
-            ready=self.lifecycle.state == State.ACTIVE and age is not None and age <= longest,
+            ready=polling and age is not None and age <= longest,
             last_poll_age_s=age,
             last_message_age_s=None if self._last_news_s is None else now - self._last_news_s,
             reason=self._reason,
@@ -154,8 +167,9 @@ class Driver:
             # Nobody foresaw it. The session goes on: to end here would make the bot deaf over something unknown.
             logger.exception("%s: something unexpected happened", self.operations.account)
             held = anyio.current_time() - started
-            broken = Unanswered(why=NoAnswer.BROKEN)
-            seen = Seen(outcome=broken, started_s=started, held_s=held, detail=type(error).__name__)
+            # A renewal that may not have called notifystart must not be followed by a poll: it waits.
+            outcome = StoreFailed() if isinstance(command, Renew) else Unanswered(why=NoAnswer.BROKEN)
+            seen = Seen(outcome=outcome, started_s=started, held_s=held, detail=type(error).__name__)
         if isinstance(command, Renew):
             return classify_renewal(seen.outcome), seen
         return classify_poll(seen.outcome, seen.held_s, self.lifecycle.policy), seen
@@ -179,7 +193,7 @@ class Driver:
         """Drain the handlers and say goodbye, side by side. It ends by itself, so it is not cut short."""
         policy = self.lifecycle.policy
         self.inbox.close()
-        deadline = anyio.current_time() + policy.drain_deadline_s
+        deadline = self._drain_until_s
         async with anyio.create_task_group() as group:
             group.start_soon(self.operations.commit_rest, deadline)
             if command.notify:
@@ -226,6 +240,7 @@ class Driver:
     def _count(self, seen: Seen) -> None:
         """Count a good poll that changed nothing."""
         started, quiet = seen.started_s, self._quiet
+        assert started is not None  # a good poll was a request
         gap = 0.0 if self._last_start_s is None else started - self._last_start_s
         self._last_start_s = started
         self._quiet = Quiet(
@@ -262,7 +277,7 @@ class Driver:
             quiet=self._quiet,
         )
         self._quiet = None
-        if seen is not None:
+        if seen is not None and seen.started_s is not None:
             self._last_start_s = seen.started_s
         self.history.append(record)
         for observer in self.observers:
@@ -286,6 +301,6 @@ class Driver:
             logger.warning("%s: trouble over: polling again after %.1f s", account, now - self._trouble_since_s)
             self._trouble_since_s = None
         for signal in sorted(step.raised):
-            logger.error("%s: %s (%s)", account, signal, step.reason)
-        for signal in sorted(step.cleared):
+            logger.error("%s: %s: %s", account, signal, _WAY_OUT[Signal(signal)])
+        for signal in sorted(step.cleared) if step.trigger != T.STOP else ():  # a stop ends the run, not the cause
             logger.warning("%s: %s is over", account, signal)

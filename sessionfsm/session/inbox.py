@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from sessionfsm.errors import StoreError
-from sessionfsm.store import Runner, Store, Stored
+from sessionfsm.store import Runner, Store, Stored, ask
 
 __all__ = ["ATTEMPTS", "Inbox"]
 
@@ -91,6 +91,12 @@ class Inbox:
         """Whether nothing more is handed out."""
         return self._closed
 
+    def recheck(self) -> None:
+        """The store may hold messages that nobody has told of: look."""
+        for source in self._sources.values():
+            source.more = True
+        self._wake()
+
     def close(self) -> None:
         """Hand out nothing more; who waits for a message is told."""
         self._closed = True
@@ -129,15 +135,17 @@ class Inbox:
 
     async def mark(self) -> None:
         """Tell the store what was handled. What it cannot take now is told again the next time."""
-        while self._unmarked:
-            stored = self._unmarked[0]
-            try:
-                await self._run(self._store.done, stored.account, stored.number)
-            except StoreError as error:
-                logger.warning("message %d was handled but could not be marked: %s", stored.number, error)
-                return
-            if self._unmarked and self._unmarked[0] is stored:
-                self._unmarked.pop(0)
+        telling, self._unmarked = self._unmarked, []
+        try:
+            while telling:
+                account = telling[0].account
+                numbers = [stored.number for stored in telling if stored.account == account]
+                await ask(self._run, self._store.done, account, numbers)
+                telling = [stored for stored in telling if stored.account != account]
+        except StoreError as error:
+            logger.warning("%d handled messages could not be marked, will try again: %s", len(telling), error)
+        finally:
+            self._unmarked[:0] = telling
 
     async def failed(self, stored: Stored, error: BaseException) -> None:
         """A handler failed on the message: it comes again after a while, or is parked."""
@@ -149,9 +157,11 @@ class Inbox:
         else:
             logger.warning("message %d failed, attempt %d of %d: %s", stored.number, attempts, ATTEMPTS, words)
         try:
-            await self._run(self._store.failed, stored.account, stored.number, words, park=park)
+            await ask(self._run, self._store.failed, stored.account, stored.number, words, park=park)
         except StoreError as trouble:
             logger.warning("the failure of message %d could not be noted: %s", stored.number, trouble)
+            # Not parked: it comes again, and the store is asked again.
+            park, attempts = False, min(attempts, ATTEMPTS - 1)
         finally:
             if not park:
                 self._return(replace(stored, attempts=attempts, error=words))
@@ -216,11 +226,11 @@ class Inbox:
         if not any(source.more for source in self._sources.values()):
             return math.inf
         async with self._loading:
-            for account, source in self._sources.items():
+            for account, source in tuple(self._sources.items()):  # a login may add an account meanwhile
                 while source.more and self._held < window and not self._closed:
                     source.more = False  # set again by what arrives meanwhile
                     try:
-                        page = await self._run(self._store.pending, account, after=source.last, limit=_WINDOW)
+                        page = await ask(self._run, self._store.pending, account, after=source.last, limit=_WINDOW)
                     except StoreError as error:
                         source.more = True
                         logger.warning("the inbox cannot be read, next try in %g s: %s", _STORE_RETRY_S, error)

@@ -10,16 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sessionfsm.lifecycle import Policy, State, Trigger
+from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Policy, State, Trigger
 
 from .records import Quiet, Record
 
 __all__ = ["RecordMonitor", "RequestMonitor", "Violation"]
 
 T = Trigger
-
-REQUESTS_PER_S = 10 / 3
-"""P8: in W seconds without news there are at most this many times (W + 1) requests."""
 
 _CLOCKS_S = 0.05
 """What two clocks, or one clock and a busy machine, may disagree by."""
@@ -95,6 +92,10 @@ class RequestMonitor:
         if news:
             self._excess = 0.0
 
+    def paused(self) -> None:
+        """The store failed: nothing is fetched until it works again, and that silence is what is promised (R10)."""
+        self._last_start_s = None
+
     def gap(self, length_s: float, at_s: float, number: int) -> None:
         """Note the time between the starts of two requests in a row."""
         self.longest_gap_s = max(self.longest_gap_s, length_s)
@@ -111,7 +112,7 @@ class RequestMonitor:
         self._count(quiet.first_started_s, number)
         # Each of them was held so long, or paced so far, that from then on the excess can only have fallen.
         further = quiet.polls - 1
-        grown = self._excess + further - REQUESTS_PER_S * (quiet.last_started_s - quiet.first_started_s)
+        grown = self._excess + further - MOST_REQUESTS_PER_S * (quiet.last_started_s - quiet.first_started_s)
         self._excess = max(1.0, grown) if further else self._excess
         if quiet.news:
             self._excess = 1.0 if quiet.since_news else 0.0
@@ -119,8 +120,8 @@ class RequestMonitor:
 
     def _count(self, at_s: float, number: int) -> None:
         since = 0.0 if self._last_start_s is None else at_s - self._last_start_s + self._slack_s
-        self._excess = max(0.0, self._excess - REQUESTS_PER_S * since) + 1.0
-        if self._excess > REQUESTS_PER_S + 1e-6:
+        self._excess = max(0.0, self._excess - MOST_REQUESTS_PER_S * since) + 1.0
+        if self._excess > MOST_REQUESTS_PER_S + 1e-6:
             self._add("P8", at_s, f"{self._excess:.1f} requests more than 10/3 a second", number)
             self._excess = 0.0
 
@@ -161,6 +162,8 @@ class RecordMonitor:
             self._hollow = 0
             return
         if record.started_s is None:
+            if trigger == T.STORE_FAILED:
+                judge.paused()
             return
         renewal = record.source == State.RECOVERING
         judge.started("renewal" if renewal else "poll", record.started_s, record.number)

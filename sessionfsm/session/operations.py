@@ -1,17 +1,16 @@
 """
 The operations that a lifecycle orders, performed: each awaits the wire and the store, and says what it saw.
 
-Nothing here decides what follows. An operation can be cancelled at any await; only a commit, once it has begun, goes on
-to its end or its deadline, since what the server handed out may not come a second time.
+Nothing here decides what follows. An operation can be cancelled at any await. A commit that is cancelled may still be
+carried out by the store; its batch stays in memory and is committed again, which changes nothing the second time.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import anyio
 
@@ -19,7 +18,9 @@ from sessionfsm.errors import (
     BrokenAnswer,
     ConnectFailed,
     ConnectionLost,
+    CredentialsMissing,
     DeadlineExceeded,
+    DefinitionError,
     ILinkError,
     SessionLost,
     StatusError,
@@ -28,6 +29,7 @@ from sessionfsm.errors import (
 from sessionfsm.identity import account_id
 from sessionfsm.ilink import ILinkClient, Message
 from sessionfsm.lifecycle import (
+    NO_HANDSHAKE,
     Answered,
     NoAnswer,
     Outcome,
@@ -39,16 +41,11 @@ from sessionfsm.lifecycle import (
     Unanswered,
 )
 from sessionfsm.secret import Secret
-from sessionfsm.store import Batch, Committed, Credentials, Incoming, Runner, Store
+from sessionfsm.store import Batch, Committed, Credentials, Incoming, Runner, Store, ask_by
 
 __all__ = ["Operations", "Seen"]
 
 logger = logging.getLogger("sessionfsm")
-
-_T = TypeVar("_T")
-
-NO_HANDSHAKE = (404, 405, 501)
-"""Statuses by which a server says that it has no ``notifystart``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +55,14 @@ class Seen:
 
     Attributes:
         outcome: What is to be classified.
-        started_s: When the request was started, on the monotonic clock.
+        started_s: When the request was started, on the monotonic clock; ``None`` if none was made.
         held_s: How long it was out.
         news: How many messages it brought that were new.
         detail: The same for people; empty when there is nothing to add.
     """
 
     outcome: Outcome
-    started_s: float
+    started_s: float | None
     held_s: float
     news: int = 0
     detail: str = ""
@@ -84,6 +81,7 @@ class Operations:
         account: Whose session it is; another one once other credentials were adopted.
         wall: The time of day, for what people read.
         committed: Called with the answer to every commit that brought messages.
+        recheck: Called when the store may hold messages that no answer has told of.
         cursor: Where the next poll goes on.
         last_poll_s: When the last poll was started.
     """
@@ -95,11 +93,14 @@ class Operations:
     account: str
     wall: Callable[[], float]
     committed: Callable[[Committed], None]
+    recheck: Callable[[], None]
     token: Secret
     cursor: Secret | None = None
     last_poll_s: float = -math.inf
     _hint_ms: int | None = None
     _uncommitted: list[Batch] = field(default_factory=list)
+    _unsure: bool = False
+    _refused: Secret | None = None
     _told_no_handshake: bool = False
 
     @property
@@ -167,15 +168,19 @@ class Operations:
         deadline = started + command.deadline_s
         try:
             await self._commit(deadline)
-            found = await self._stored(deadline, lambda: self.run(self.store.credentials, self.account))
-            if found is not None and found.token != self.token:
-                await self._adopt(found, deadline)
+            found = await ask_by(deadline, self.run, self.store.credentials, self.account)
+            other = found is not None and found.token not in (self.token, self._refused)
+            if found is not None and other and await self._adopt(found, deadline):
                 adopted()
         except StoreError as error:
-            return Seen(outcome=StoreFailed(), started_s=started, held_s=0.0, detail=str(error))
+            return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=str(error))
         started = anyio.current_time()
+        if started >= deadline:
+            # There is no time left to call it, and a renewal that did not call it must not count as one.
+            late = "the store left no time for the renewal"
+            return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=late)
         try:
-            await self.client.notify_start(deadline_s=max(deadline - started, 0.0))
+            await self.client.notify_start(deadline_s=deadline - started)
         except ILinkError as error:
             seen = _seen(error, started)
             if isinstance(error, StatusError) and error.status in NO_HANDSHAKE and not self._told_no_handshake:
@@ -186,7 +191,9 @@ class Operations:
 
     async def load(self) -> None:
         """Read where the first poll goes on."""
-        self.cursor = await self.run(self.store.cursor, self.account)
+        self.cursor = await ask_by(
+            anyio.current_time() + self.policy.renewal_deadline_s, self.run, self.store.cursor, self.account
+        )
 
     async def commit_rest(self, deadline: float) -> None:
         """Commit what is only in memory, at the end of a run; say so if that is not possible."""
@@ -196,47 +203,41 @@ class Operations:
             lost = sum(len(batch.messages) for batch in self._uncommitted)
             logger.error("%s: %d messages could not be committed before the end: %s", self.account, lost, error)
 
-    async def _adopt(self, credentials: Credentials, deadline: float) -> None:
+    async def _adopt(self, credentials: Credentials, deadline: float) -> bool:
+        """Use other credentials from now on, unless they cannot be used; return whether they are."""
         account = account_id(credentials.token)
-        cursor = await self._stored(deadline, lambda: self.run(self.store.cursor, account))
+        cursor = await ask_by(deadline, self.run, self.store.cursor, account)
+        try:
+            self.client.replace_credentials(credentials.token, credentials.base_url)
+        except (CredentialsMissing, DefinitionError) as error:
+            self._refused = credentials.token
+            logger.error(
+                "%s: the credentials in the store cannot be used, going on with the old: %s", self.account, error
+            )
+            return False
         logger.warning("%s: other credentials were found and are used now (account %s)", self.account, account)
-        self.client.replace_credentials(credentials.token, credentials.base_url)
         self.account, self.token, self.cursor, self._hint_ms = account, credentials.token, cursor, None
+        return True
 
     async def _commit(self, deadline: float) -> int:
         """Commit every batch that is in memory; return how many messages were new. No cursor moves before that."""
         if not self._uncommitted:
             return 0
         batches = tuple(self._uncommitted)
-        with anyio.CancelScope(shield=True):
-            results = await self._stored(deadline, lambda: self.run(self.store.commit, batches))
+        unsure, self._unsure = self._unsure, True
+        results = await ask_by(deadline, self.run, self.store.commit, batches)
+        self._unsure = False
         del self._uncommitted[: len(batches)]
         for batch in batches:
             if batch.cursor is not None and batch.account == self.account:
                 self.cursor = batch.cursor
+        if unsure:
+            # An earlier try may have succeeded after all: then these messages are in the store, and new to nobody.
+            self.recheck()
         for result in results:
             if result.new:
                 self.committed(result)
         return sum(len(result.new) for result in results)
-
-    async def _stored(self, deadline: float, call: Callable[[], Awaitable[_T]]) -> _T:
-        """
-        Ask the store.
-
-        Raises:
-            StoreError: If it fails in any way, or does not answer before *deadline*.
-        """
-        try:
-            with anyio.fail_after(max(deadline - anyio.current_time(), 0.0)):
-                return await call()
-        except TimeoutError:
-            raise StoreError("the store did not answer in time") from None
-        except StoreError:
-            raise
-        except Exception as error:
-            # Somebody else's store: whatever it raises, nothing was committed.
-            logger.exception("%s: the store raised something unexpected", self.account)
-            raise StoreError(f"the store raised {type(error).__name__}: {error}") from error
 
 
 def _incoming(message: Message) -> Incoming:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from types import TracebackType
@@ -11,12 +13,12 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import anyio.abc
 
-from sessionfsm.errors import CredentialsMissing, SessionFSMError
+from sessionfsm.errors import CredentialsMissing, DefinitionError, SessionFSMError
 from sessionfsm.identity import account_id
 from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent, parse_message
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.secret import Secret
-from sessionfsm.store import Committed, MemoryStore, Runner, Store, Stored, run_in_thread, run_inline
+from sessionfsm.store import Committed, MemoryStore, Runner, Store, Stored, StoreThread, ask_by, run_inline
 
 from .driver import Driver
 from .health import Health
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from sessionfsm.ilink.lanes import HttpClient
 
 __all__ = ["Session"]
+
+_STORE_DEADLINE_S = 2.0  # a send goes out without its context token rather than wait longer for the store
 
 logger = logging.getLogger("sessionfsm")
 
@@ -88,10 +92,14 @@ class Session:
             token=secret, base_url=base_url, allow_hosts=allow_hosts, http=http, bot_agent=bot_agent
         )
         self._store: Store = MemoryStore() if store is None else store
+        self._thread = StoreThread()
         if run_store is None:
-            run_store = run_inline if isinstance(self._store, MemoryStore) else run_in_thread
+            run_store = run_inline if isinstance(self._store, MemoryStore) else self._thread
         self._run: Runner = run_store
-        machine = Machine(policy) if machine is None else machine
+        if machine is None:
+            machine = Machine(policy)
+        elif policy is not None:
+            raise DefinitionError("pass policy= or machine=, not both: a machine has its own policy")
         account = account_id(secret)
         self._inbox = Inbox(self._store, self._run, account)
         self._driver = Driver(
@@ -104,6 +112,7 @@ class Session:
                 account=account,
                 wall=wall,
                 committed=self._committed,
+                recheck=self._inbox.recheck,
                 token=secret,
             ),
             self._inbox,
@@ -177,13 +186,16 @@ class Session:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._client.aclose()
+            self._thread.close()
 
     async def _abandon(self, group: anyio.abc.TaskGroup) -> None:
         """Leave the task group with nothing running in it. What the body raised goes on as it is, in no group."""
         group.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await self._driver.closed.wait()
-        await group.__aexit__(None, None, None)
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._driver.closed.wait()
+        finally:
+            await group.__aexit__(None, None, None)
 
     async def stop(self) -> None:
         """
@@ -210,7 +222,8 @@ class Session:
             TransportError: It is not known whether the message went out; resend once, with the same *client_id*.
         """
         try:
-            token = await self._run(self._store.context_token, self.account, to)
+            deadline = anyio.current_time() + _STORE_DEADLINE_S
+            token = await ask_by(deadline, self._run, self._store.context_token, self.account, to)
         except SessionFSMError as error:
             logger.warning("%s: no context token can be read, sending without: %s", self.account, error)
             token = None
@@ -242,9 +255,12 @@ class Session:
             except Exception as error:
                 logger.exception("%s: the handler of message %d raised", stored.account, stored.number)
                 await self._inbox.failed(stored, error)
-            except BaseException:
-                self._inbox.put_back(stored)
-                raise
+            except BaseException as error:
+                if _cancelled_from_outside(error):
+                    self._inbox.put_back(stored)
+                    raise
+                logger.error("%s: the handler of message %d was cancelled from within", stored.account, stored.number)
+                await self._inbox.failed(stored, error)
             else:
                 await self._inbox.done(stored)
 
@@ -275,6 +291,14 @@ class _Messages:
         # The loop was left with a message in hand: another loop may have it.
         if self._last is not None and not self._inbox.closed():
             self._inbox.put_back(self._last)
+
+
+def _cancelled_from_outside(error: BaseException) -> bool:
+    """Whether somebody cancels this task. On asyncio a handler that awaits what it has cancelled raises the same."""
+    if not isinstance(error, asyncio.CancelledError) or anyio.current_effective_deadline() == -math.inf:
+        return True
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _message(stored: Stored) -> Message:

@@ -2,7 +2,7 @@
 
 from .base import Batch, Committed, Credentials, Incoming, Runner, Store, Stored
 from .memory import MemoryStore
-from .runner import run_in_thread, run_inline
+from .runner import StoreThread, ask, ask_by, run_inline
 
 __all__ = [
     "Batch",
@@ -13,6 +13,8 @@ __all__ = [
     "Runner",
     "Store",
     "Stored",
-    "run_in_thread",
+    "StoreThread",
+    "ask",
+    "ask_by",
     "run_inline",
 ]

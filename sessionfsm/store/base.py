@@ -128,8 +128,12 @@ class Store(Protocol):
     def pending(self, account: str, *, after: int = 0, limit: int = 100) -> list[Stored]:
         """Return messages that are neither done nor parked, in order, with numbers above *after*."""
 
-    def done(self, account: str, number: int) -> None:
-        """Note that the message was handled. Its key is remembered, so that it is not handled again."""
+    def done(self, account: str, numbers: Sequence[int]) -> None:
+        """
+        Note that the messages were handled. Their keys are remembered, so that they are not handled again.
+
+        One that is no longer open, because somebody else has dealt with it, stays as it is.
+        """
 
     def failed(self, account: str, number: int, error: str, *, park: bool) -> None:
         """Note that a handler failed on the message: one attempt more; with *park* it is set aside."""

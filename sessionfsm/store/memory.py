@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sessionfsm.errors import StoreError
@@ -22,15 +24,21 @@ class _Account:
     cursor: Secret | None = None
     number: int = 0
     messages: dict[int, Stored] = field(default_factory=dict)
-    keys: dict[str, float] = field(default_factory=dict)  # dedup key to when it came, oldest first
+    keys: OrderedDict[str, float] = field(default_factory=OrderedDict)  # to when each came, oldest first
     tokens: dict[str, Secret] = field(default_factory=dict)
     credentials: Credentials | None = None
 
 
 class MemoryStore:
-    """Keeps everything in memory; see :class:`~sessionfsm.store.Store` for what each method promises."""
+    """
+    Keeps everything in memory; see :class:`~sessionfsm.store.Store` for what each method promises.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Monotonic seconds, so that a step of the time of day makes no message new again.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._accounts: dict[str, _Account] = {}
         self._lock = threading.Lock()
 
@@ -41,12 +49,13 @@ class MemoryStore:
     def _commit(self, batch: Batch) -> Committed:
         account = self._accounts.setdefault(batch.account, _Account())
         new: list[Stored] = []
+        now = self._clock()
         for message in batch.messages:
             if message.context_token is not None:
                 account.tokens[message.sender] = message.context_token
             if message.key in account.keys:
                 continue
-            account.keys[message.key] = batch.received_at
+            account.keys[message.key] = now
             account.number += 1
             stored = Stored(
                 number=account.number,
@@ -61,7 +70,7 @@ class MemoryStore:
             account.cursor = batch.cursor
         while account.keys:
             oldest = next(iter(account.keys))
-            if account.keys[oldest] > batch.received_at - KEEP_KEYS_S:
+            if account.keys[oldest] > now - KEEP_KEYS_S:
                 break
             del account.keys[oldest]
         return Committed(new=tuple(new), duplicates=len(batch.messages) - len(new))
@@ -75,10 +84,10 @@ class MemoryStore:
             messages = self._account(account).messages.values()
             return [stored for stored in messages if stored.number > after and not stored.parked][:limit]
 
-    def done(self, account: str, number: int) -> None:
+    def done(self, account: str, numbers: Sequence[int]) -> None:
         with self._lock:
-            self._message(account, number)
-            del self._accounts[account].messages[number]
+            for number in numbers:
+                self._account(account).messages.pop(number, None)
 
     def failed(self, account: str, number: int, error: str, *, park: bool) -> None:
         with self._lock:

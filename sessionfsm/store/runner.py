@@ -1,17 +1,62 @@
-"""How a store's blocking functions are called from async code."""
+"""How a store's blocking functions are called from async code, and what may come out of them."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
+import queue
+import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
-import anyio.to_thread
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
 
-__all__ = ["run_in_thread", "run_inline"]
+from sessionfsm.errors import StoreError
+
+from .base import Runner
+
+__all__ = ["StoreThread", "ask", "ask_by", "run_inline"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+logger = logging.getLogger("sessionfsm")
+
+
+async def ask(run: Runner, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """
+    Call a store's function through *run*.
+
+    Raises:
+        StoreError: If it raises anything at all: nothing was done then.
+    """
+    try:
+        return await run(function, *args, **kwargs)
+    except StoreError:
+        raise
+    except Exception as error:
+        logger.exception("the store raised something unexpected")
+        raise StoreError(f"the store raised {type(error).__name__}: {error}") from error
+
+
+async def ask_by(deadline: float, run: Runner, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """
+    The same, before *deadline* by :func:`anyio.current_time`.
+
+    Raises:
+        StoreError: Also if the answer did not come in time. It is not known then whether it was done.
+    """
+    try:
+        with anyio.fail_after(max(deadline - anyio.current_time(), 0.0)):
+            answer = await ask(run, function, *args, **kwargs)
+        if anyio.current_time() > deadline:  # a store that is called in place cannot be interrupted
+            raise TimeoutError
+    except TimeoutError:
+        raise StoreError("the store did not answer in time") from None
+    return answer
 
 
 async def run_inline(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -19,6 +64,61 @@ async def run_inline(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     return function(*args, **kwargs)
 
 
-async def run_in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call it in a worker thread. A cancelled caller goes on at once; the call goes on alone, to its end."""
-    return await anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs), abandon_on_cancel=True)
+class _Job:
+    """A call on its way to the thread and back."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+        self.token = anyio.lowlevel.current_token()
+        self.ended = anyio.Event()
+        self.wanted = True
+        self.answer: object = None
+        self.error: BaseException | None = None
+
+    def perform(self) -> None:
+        if not self.wanted:
+            return
+        try:
+            self.answer = self.call()
+        except BaseException as error:
+            self.error = error
+        with contextlib.suppress(RuntimeError):  # the event loop is gone, and with it whoever waited
+            anyio.from_thread.run_sync(self.ended.set, token=self.token)
+
+
+class StoreThread:
+    """
+    Calls a store in one worker thread, one call after the other.
+
+    A cancelled caller goes on at once; a call that has begun goes on to its end, one that has not is dropped. A store
+    that hangs holds up this one thread and nothing else, and no process from ending.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call *function* and return what it returns."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="sessionfsm store", daemon=True)
+            self._thread.start()
+        job = _Job(functools.partial(function, *args, **kwargs))
+        self._jobs.put(job)
+        try:
+            await job.ended.wait()
+        finally:
+            job.wanted = False
+        if job.error is not None:
+            raise job.error
+        return cast(Any, job.answer)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the thread when it has done what it was told."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread = None
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.perform()

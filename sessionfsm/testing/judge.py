@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sessionfsm.lifecycle import Policy
+from sessionfsm.lifecycle import NO_HANDSHAKE, Policy
 from sessionfsm.session import RequestMonitor, Violation
 from sessionfsm.testing.wirelog import Exchange
 
 __all__ = ["Recovery", "WireVerdict", "judge_wire"]
 
-_NO_HANDSHAKE = ("status 404", "status 405", "status 501")
+_NO_HANDSHAKE = tuple(f"status {status}" for status in NO_HANDSHAKE)
 _HOLLOW_LIMIT = 3
 
 

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from sessionfsm.lifecycle import Poll, Renew, Trigger, Wait, delay
+from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Poll, Renew, Trigger, Wait, delay
 
 from .explore import Arc, Graph
 
@@ -23,13 +23,8 @@ T = Trigger
 ANEW = (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED)
 """Where one run ends and another begins: the properties speak of one run, with one set of credentials."""
 
-RATE = 10 / 3
-"""
-Requests a second that P8 allows in the long run, and above that at once.
-
-It is the exact worst case of the default policy: a server that holds a poll for a second, denies the next one, lets the
-renewal succeed and fails the poll after it gets five requests in 1.5 s, for ever.
-"""
+RATE = MOST_REQUESTS_PER_S
+"""Requests a second that P8 allows in the long run, and above that at once."""
 
 
 class Unbounded(Exception):
@@ -237,6 +232,10 @@ def odd_waits(graph: Graph) -> str | None:
         for draw in (0.0, 0.5, 1.0 - 2**-53, -1.0, 2.0, math.nan):
             for asked in (None, -1.0, 0.0, operation.ceiling_s / 2, 1e12, math.inf, math.nan):
                 length = delay(operation, jitter=graph.policy.jitter, draw=draw, retry_after_s=asked)
+                asked_for = min(asked, operation.ceiling_s) if asked is not None and asked > 0 else 0.0
+                least = operation.rung_s * (1 - graph.policy.jitter * min(max(draw, 0.0), 1.0))  # nan draws nothing
+                if asked_for > length or (draw == draw and length < least - 1e-9):
+                    return f"a wait of {length:g} s, where {max(asked_for, least):g} s were due"
                 if not operation.rung_s / 2 <= length <= operation.ceiling_s:
                     return (
                         f"rung {operation.rung_s:g} s of a ladder up to {operation.ceiling_s:g} s becomes "

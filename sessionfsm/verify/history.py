@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sessionfsm.lifecycle import Ladder, Policy, Renew, Trigger, Wait
+from sessionfsm.lifecycle import Ladder, Policy, Renew, Signal, Trigger, Wait
 
 from .explore import Arc
 
@@ -26,12 +26,14 @@ class Scale(NamedTuple):
         transport: Waits on that ladder.
         session: The same.
         pace: Hurried polls.
+        denials: Which wait on the session ladder raises ``login_required``.
         required: Whether a renewal has to succeed.
     """
 
     transport: int
     session: int
     pace: int
+    denials: int
     required: bool
 
     @classmethod
@@ -39,8 +41,9 @@ class Scale(NamedTuple):
         """Return the scale of *policy*."""
         return cls(
             _steps(policy.transport_first_s, policy.transport_ceiling_s),
-            _steps(policy.session_first_s, policy.session_ceiling_s),
+            max(_steps(policy.session_first_s, policy.session_ceiling_s), policy.login_required_denials),
             _steps(policy.pace_first_s, policy.pace_ceiling_s),
+            policy.login_required_denials,
             policy.renewal == "required",
         )
 
@@ -57,7 +60,7 @@ class History(NamedTuple):
         hurried: Hurried polls since the last proper one.
         transport_waits: Waits on that ladder since it was reset.
         session_waits: The same.
-        started: The session was started and has not been closed since.
+        signals: What should be raised.
     """
 
     lost: bool = False
@@ -67,13 +70,13 @@ class History(NamedTuple):
     hurried: int = 0
     transport_waits: int = 0
     session_waits: int = 0
-    started: bool = False
+    signals: frozenset[Signal] = frozenset()
 
     def after(self, arc: Arc, scale: Scale, *, renewing: bool) -> History:
         """Return the account after *arc*. *renewing*: the operation that it ends was a renewal."""
         trigger = arc.move.trigger
         if trigger in (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED):
-            return History(started=trigger is not T.CLOSED)
+            return History()
         good, loss = is_good(trigger), is_loss(trigger, self)
         lost, unrenewed, proved = self.lost, self.unrenewed, self.proved
         if renewing and trigger is T.SESSION_RENEWED:
@@ -106,7 +109,13 @@ class History(NamedTuple):
                 transport = min(transport + 1, scale.transport)
             else:
                 session = min(session + 1, scale.session)
-        return History(lost, unrenewed, proved, hollow, hurried, transport, session, self.started)
+        signals = frozenset[Signal]() if good else self.signals
+        if isinstance(arc.command, Wait):
+            if arc.command.ladder is Ladder.SESSION and session >= scale.denials:
+                signals |= {Signal.LOGIN_REQUIRED}
+            if arc.command.ladder is Ladder.TRANSPORT and transport >= scale.transport and lost:
+                signals |= {Signal.RENEWAL_BLOCKED}
+        return History(lost, unrenewed, proved, hollow, hurried, transport, session, signals)
 
 
 def is_good(trigger: Trigger) -> bool:

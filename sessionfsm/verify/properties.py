@@ -1,7 +1,8 @@
-"""Decide P0 to P18 (docs/explanation/lifecycle.md) on the reachable graph of a running machine."""
+"""Decide P0 to P19 (docs/explanation/lifecycle.md) on the reachable graph of a running machine."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ STATEMENTS = {
     "any other trigger is refused and changes nothing",
     "P5": "stop orders the close and nothing else; after closed there is no command until the next start",
     "P6": "two requests in a row start at most longest deadline + ceiling apart; two polls at most one renewal "
-    "deadline more, unless notifystart itself is denied, the store fails, or a renewal that is required fails",
+    "deadline more, unless notifystart itself is denied or a renewal that is required fails; all while the store works",
     "P7": "if every request that starts from t on is answered well, a good poll ends within "
     "longest deadline + ceiling + renewal deadline + poll deadline of t",
     "P8": "at most 10/3 · (W + 1) requests in any closed window of W seconds in which no poll brings new messages",
@@ -46,6 +47,8 @@ STATEMENTS = {
     "P16": "the first loss of a trusted session, and every lapse, renews at once; a loss while not trusted waits",
     "P17": "no needless renewal: only after start, a wait, a lapse, or the first loss of a trusted session",
     "P18": "exactly three hollow answers in a row are a loss",
+    "P19": "login_required is up from the n-th denial on (3 by default), renewal_blocked from the top of the transport "
+    "ladder on if the session is lost, each until a good poll, stop or new credentials",
 }
 
 
@@ -197,17 +200,24 @@ def _changed(session: Lifecycle, snapshot: Snapshot) -> bool:
 def _p6(graph: Graph) -> Finding:
     policy = graph.policy
 
+    def store(arc: Arc) -> bool:
+        return arc.move.trigger is T.STORE_FAILED
+
     def exempt(arc: Arc) -> bool:
         trigger = arc.move.trigger
         renewing = isinstance(graph.nodes[arc.source].outstanding, Renew)
         failed = trigger is T.RENEWAL_FAILED and policy.renewal == "required"
-        return trigger is T.STORE_FAILED or (renewing and (trigger is T.SESSION_EXPIRED or failed))
+        return store(arc) or (renewing and (trigger is T.SESSION_EXPIRED or failed))
 
     try:
-        silence, path = bounds.longest_gap(graph, (Renew, Poll))
+        silence, path = bounds.longest_gap(graph, (Renew, Poll), store)
         between_polls, poll_path = bounds.longest_gap(graph, (Poll,), exempt)
     except bounds.Unbounded as found:
         return _finding("P6", "there is a cycle without a request: silence is not bounded", found.path)
+    hints = (None, math.nan, math.inf, -1.0, 0.0, 1.0, 35_000.0, 3_600_000.0, 1e300)
+    longest = max(policy.poll_deadline_s(hint) for hint in hints)
+    if longest > policy.longest_poll_s:
+        return _finding("P6", f"a hint of the server can make a poll last {longest:g} s")
     figure = (silence, "s")
     bound = policy.silence_bound_s
     if silence > min(bound, 1200) + ROUNDING_S:
@@ -236,11 +246,17 @@ def _p8(graph: Graph) -> Finding:
 
 def _p11(graph: Graph) -> Finding:
     session = graph.machine.session()
+    for arcs in graph.arcs:
+        for arc in arcs:
+            if arc.command is not None and arc.command.serial == 0:  # that of the operation which has just ended
+                return _finding(
+                    "P11", f"after {arc.move.trigger} the new operation has the number of the old one", [arc]
+                )
     for snapshot in graph.nodes:
         for trigger in T:
             if trigger in (T.START, T.STOP, T.WAKE):
                 continue
-            for stale in (-1, 1, None):
+            for stale in (-2, -1, 1, None):
                 session.restore(snapshot)
                 try:
                     dropped = session.handle(trigger, serial=stale) is None

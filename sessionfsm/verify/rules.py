@@ -181,6 +181,13 @@ def p18_three_hollow_are_a_loss(seen: Seen) -> str | None:
     return None
 
 
+def p19_signals_say_what_is(seen: Seen) -> str | None:
+    raised, expected = seen.after.signals, seen.then.signals
+    if raised != expected:
+        return f"raised: {', '.join(sorted(raised)) or 'nothing'}; true: {', '.join(sorted(expected)) or 'nothing'}"
+    return None
+
+
 RULES = {
     "P1": p1_no_poll_without_renewal,
     "P3": p3_one_operation,
@@ -194,4 +201,5 @@ RULES = {
     "P16": p16_first_loss_renews_at_once,
     "P17": p17_no_needless_renewal,
     "P18": p18_three_hollow_are_a_loss,
+    "P19": p19_signals_say_what_is,
 }

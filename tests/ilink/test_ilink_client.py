@@ -380,7 +380,7 @@ async def test_foreign_exceptions_become_ours(raised: Exception, error: type[ILi
     ilink, _ = client(fail)
     with pytest.raises(error) as caught:
         await ilink.get_updates(None, deadline_s=1)
-    assert caught.value.__cause__ is raised
+    assert caught.value.__cause__ is (None if isinstance(raised, httpx.ProtocolError) else raised)  # it quotes bytes
     assert TOKEN not in str(caught.value)
 
 

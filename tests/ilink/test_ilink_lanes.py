@@ -327,7 +327,8 @@ async def test_an_answer_that_breaks_off_is_a_lost_connection(serve: Serve, answ
     async with serve(cut) as server, ILinkClient(token=TOKEN, base_url=server.url) as ilink:
         with pytest.raises(ConnectionLost) as caught:
             await ilink.get_updates(None, deadline_s=1)
-        assert isinstance(caught.value.__cause__, httpx.HTTPError)
+        # What the server's bytes were is not told: they may repeat ours.
+        assert not isinstance(caught.value.__cause__, httpx.ProtocolError)
         broken = False
         assert (await ilink.get_updates(None, deadline_s=1)).has_messages
 

@@ -1,4 +1,4 @@
-"""P0 to P18 are decided on everything that the running machine can do, policy by policy."""
+"""P0 to P19 are decided on everything that the running machine can do, policy by policy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sessionfsm.lifecycle import Lifecycle, Machine, Policy, Poll, Renew, Trigge
 from sessionfsm.verify import STATEMENTS, Arc, Finding, Graph, decide, explore
 from sessionfsm.verify.bounds import denied_requests, longest_gap
 
-PROPERTIES = [f"P{number}" for number in range(19)]
+PROPERTIES = [f"P{number}" for number in range(20)]
 
 SHORTEST = {
     "session_first_s": 2,
@@ -92,7 +92,7 @@ def test_property_holds(name: str, number: str) -> None:
 
 
 def test_every_property_is_decided() -> None:
-    """There are nineteen properties, and none of them is left out."""
+    """There are twenty properties, and none of them is left out."""
     assert list(decided("default")) == list(STATEMENTS) == PROPERTIES
 
 

@@ -27,7 +27,7 @@ from sessionfsm.lifecycle import (
     Wait,
     table_for,
 )
-from sessionfsm.lifecycle.table import Assign, AtLeast, Below, Count, Is
+from sessionfsm.lifecycle.table import Assign, AtLeast, Below, Count, Is, SignalRule
 from sessionfsm.verify import STATEMENTS, Finding, decide
 
 S, T = State, Trigger
@@ -198,6 +198,23 @@ class Bug:
     also: str = ""
 
 
+def with_signals(change: Callable[[SignalRule], SignalRule]) -> Machine:
+    """A machine whose signal rules are others."""
+    table = table_for(SMALL)
+    return Machine(SMALL, replace(table, signals=tuple(change(rule) for rule in table.signals)))
+
+
+def late(rule: SignalRule) -> SignalRule:
+    limits = tuple(
+        replace(g, limit=g.limit + 1) if isinstance(g, AtLeast) and g.counter == "denials" else g for g in rule.guards
+    )
+    return replace(rule, guards=limits)
+
+
+def without_guards(rule: SignalRule) -> SignalRule:
+    return replace(rule, guards=tuple(guard for guard in rule.guards if not isinstance(guard, Is)))
+
+
 REQUIRED = replace(SMALL, renewal="required")
 ONE_RUNG = replace(SMALL, session_ceiling_s=5, login_required_denials=3)
 
@@ -258,17 +275,19 @@ BUGS: Mapping[str, Bug] = {
     "hurried polls are not paced": Bug("P8", lambda: changed(T.HURRIED, order=Order.POLL), also="P15"),
     "the first wait is the second rung": Bug("P9", lambda: SkipsTheFirstRung(SMALL)),
     "a renewal resets the transport ladder": Bug(
-        "P9", lambda: changed(T.SESSION_RENEWED, updates=added(Assign("waits", 0), to=T.SESSION_RENEWED)), also="P8 P10"
+        "P9",
+        lambda: changed(T.SESSION_RENEWED, updates=added(Assign("waits", 0), to=T.SESSION_RENEWED)),
+        also="P8 P10 P19",
     ),
     "a silent poll takes denials back": Bug(
-        "P10", lambda: changed(T.SILENT, policy=ONE_RUNG, updates=added(Assign("denials", 0), to=T.SILENT))
+        "P10", lambda: changed(T.SILENT, policy=ONE_RUNG, updates=added(Assign("denials", 0), to=T.SILENT)), also="P19"
     ),
     "a hurried poll proves the session": Bug(
         "P10", lambda: changed(T.HURRIED, updates=added(Assign("trusted", True), to=T.HURRIED)), also="P16 P17"
     ),
     "late outcomes count": Bug("P11", lambda: IgnoresSerials(SMALL)),
     "it starts with a poll": Bug("P12", lambda: changed(T.START, target=S.ACTIVE, order=Order.POLL)),
-    "it gives up": Bug("P12", lambda: with_rows(gives_up), also="P5 P7 P10 P14"),
+    "it gives up": Bug("P12", lambda: with_rows(gives_up), also="P5 P7 P10 P14 P19"),
     "a denied handshake is taken for the weather": Bug(
         "P13",
         lambda: changed(
@@ -287,9 +306,11 @@ BUGS: Mapping[str, Bug] = {
             order=Order.WAIT_SESSION,
         ),
     ),
-    "a renewal does not heal": Bug("P14", lambda: changed(T.SESSION_RENEWED, updates=()), also="P5 P13"),
+    "a renewal does not heal": Bug("P14", lambda: changed(T.SESSION_RENEWED, updates=()), also="P5 P13 P19"),
     "a lapse is not remembered": Bug(
-        "P14", lambda: changed(T.SESSION_LAPSED, updates=(Assign("trusted", False), Assign("doubts", 0))), also="P5 P13"
+        "P14",
+        lambda: changed(T.SESSION_LAPSED, updates=(Assign("trusted", False), Assign("doubts", 0))),
+        also="P5 P13 P19",
     ),
     "a connection that may be dead is used again": Bug("P15", lambda: changed(T.SILENT, order=Order.POLL)),
     "a renewed session is paced": Bug("P15", lambda: changed(T.SESSION_RENEWED, order=Order.POLL_PACED)),
@@ -325,8 +346,12 @@ BUGS: Mapping[str, Bug] = {
             T.POLLED, target=S.RECOVERING, updates=added(Assign("trusted", False), to=T.POLLED), order=Order.RENEW
         ),
     ),
-    "two hollow answers are a loss": Bug("P18", lambda: with_rows(hollow_limit(2)), also="P1 P5 P13 P14 P16 P17"),
-    "three hollow answers are no loss": Bug("P18", lambda: with_rows(hollow_limit(4)), also="P1 P5 P13 P14 P16"),
+    "two hollow answers are a loss": Bug("P18", lambda: with_rows(hollow_limit(2)), also="P1 P5 P13 P14 P16 P17 P19"),
+    "three hollow answers are no loss": Bug("P18", lambda: with_rows(hollow_limit(4)), also="P1 P5 P13 P14 P16 P19"),
+    "login_required a denial late": Bug("P19", lambda: with_signals(late)),
+    "renewal_blocked for a session that is not lost": Bug("P19", lambda: with_signals(without_guards)),
+    "a renewal clears the signals": Bug("P19", lambda: changed(T.SESSION_RENEWED, clears_signals=True)),
+    "a hurried poll leaves them up": Bug("P19", lambda: changed(T.HURRIED, clears_signals=False)),
 }
 
 

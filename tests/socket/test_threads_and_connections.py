@@ -1,0 +1,121 @@
+"""Real threads and real connections: a store in a worker thread, and a server that closes without saying so."""
+
+import threading
+import time
+
+import anyio
+import anyio.abc
+import pytest
+
+from sessionfsm import ConnectionLost, Session
+from sessionfsm.store import StoreThread
+from sessionfsm.testing import FakeServer
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "0a1b2c3d4e5f@im.bot:00112233445566778899aabbccddeeff"
+
+
+async def test_a_store_is_called_in_one_thread_one_call_after_the_other() -> None:
+    """Answers and errors come back to whoever asked; the loop is not blocked meanwhile."""
+    run, threads = StoreThread(), set()
+
+    def work(number: int) -> int:
+        threads.add(threading.get_ident())
+        time.sleep(0.01)
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    answers: dict[int, object] = {}
+
+    async def ask(number: int) -> None:
+        try:
+            answers[number] = await run(work, number)
+        except KeyError as error:
+            answers[number] = error.args
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(ask, number)
+    assert answers == {0: 0, 1: 1, 2: 2, 3: (3,), 4: 4}
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+    run.close()
+
+
+async def test_a_call_that_hangs_is_left_at_once_and_costs_one_thread_only() -> None:
+    """Sixty callers give up on a store that hangs: one thread waits, and what had not begun is dropped."""
+    run, release, begun = StoreThread(), threading.Event(), []
+
+    def hang(number: int) -> None:
+        begun.append(number)
+        release.wait(10)
+
+    before = threading.active_count()
+    for number in range(60):
+        with anyio.move_on_after(0.002):
+            await run(hang, number)
+    assert threading.active_count() <= before + 1
+    release.set()
+    assert await run(lambda: "well again") == "well again"
+    assert begun == [0]
+    run.close()
+
+
+async def test_a_server_that_closes_after_each_answer_without_saying_so_is_heard() -> None:
+    """It costs one failed poll; after that each request has a connection of its own, and messages arrive."""
+    server = FakeServer(hold_s=0.2)
+    account = server.account(TOKEN)
+    polls = 0
+
+    async def relay(client: anyio.abc.SocketStream) -> None:
+        nonlocal polls
+        async with client, await anyio.connect_tcp("127.0.0.1", behind) as upstream:
+
+            async def forth() -> None:
+                nonlocal polls
+                async for chunk in client:
+                    polls += b"getupdates" in chunk
+                    await upstream.send(chunk)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(forth)
+                answer = b""
+                while b"\r\n\r\n" not in answer:
+                    answer += await upstream.receive()
+                head, _, body = answer.partition(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+                while len(body) < length:
+                    body += await upstream.receive()
+                await client.send(head + b"\r\n\r\n" + body)
+                await anyio.sleep(0.003)
+                group.cancel_scope.cancel()
+
+    async with server.listen() as listening, anyio.create_task_group() as group:
+        behind = int(listening.url.rsplit(":", 1)[1].rstrip("/"))
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+
+        async def serve() -> None:
+            async with listener:
+                await listener.serve(relay)
+
+        group.start_soon(serve)
+        async with Session(token=TOKEN, base_url=f"http://127.0.0.1:{port}") as session:
+            with anyio.fail_after(15):
+                account.push("hello")
+                async for message in session:
+                    assert message.text == "hello"
+                    break
+                while session.health().polls < 5:  # noqa: ASYNC110 - the wire is in between
+                    await anyio.sleep(0.01)
+            lost = 0
+            for number in range(5):
+                try:
+                    await session.send_text("user@im.wechat", f"{number}")
+                except ConnectionLost:
+                    lost += 1
+            assert lost <= 1
+        group.cancel_scope.cancel()
+    assert polls >= 5
