@@ -18,7 +18,6 @@ from sessionfsm.lifecycle import (
     Poll,
     Renew,
     Signal,
-    State,
     StatusAnswered,
     Step,
     StoreFailed,
@@ -115,14 +114,14 @@ class Driver:
 
     def wake(self) -> None:
         """Cut a wait short, though not below its ladder's first rung. Outside a wait it changes nothing."""
-        if self.lifecycle.state == State.BACKOFF:
+        if isinstance(self.lifecycle.outstanding, Wait):
             self._wake.set()
 
     def health(self) -> Health:
         """Return how the session is now."""
         now = anyio.current_time()
         age = None if self._last_good_s is None else now - self._last_good_s
-        polling = self.lifecycle.state == State.ACTIVE and not self.closed.is_set()
+        polling = isinstance(self.lifecycle.outstanding, Poll) and not self.closed.is_set()
         longest = self.operations.poll_deadline_s + self.lifecycle.policy.pace_ceiling_s
         return Health(
             account=self.operations.account,
@@ -214,6 +213,7 @@ class Driver:
 
     def _handle(self, trigger: Trigger, command: Command | None = None, seen: Seen | None = None) -> Command | None:
         """Tell the lifecycle; tell everybody; return the next command."""
+        ended = self.lifecycle.outstanding
         step = self.lifecycle.handle(trigger, serial=command.serial if command is not None else None)
         if step is None:
             raise AssertionError(f"{trigger} ended an operation that was not outstanding")
@@ -233,8 +233,8 @@ class Driver:
         if good and not step.changed and not step.cleared and seen is not None:
             self._count(seen)
         else:
-            self._record(step, command, seen, now)
-        self._log(step, good, now)
+            self._record(step, ended, seen, now)
+        self._log(step, ended, good, now)
         return step.command
 
     def _count(self, seen: Seen) -> None:
@@ -261,6 +261,7 @@ class Driver:
             at_s=now,
             wall_s=self.operations.wall(),
             serial=ended.serial if ended else None,
+            operation=type(ended).__name__.lower() if ended else "",
             trigger=step.trigger,
             source=step.source,
             target=step.target,
@@ -286,12 +287,12 @@ class Driver:
             except Exception:
                 logger.exception("%s: an observer raised", record.account)
 
-    def _log(self, step: Step, good: bool, now: float) -> None:
+    def _log(self, step: Step, ended: Command | None, good: bool, now: float) -> None:
         """Say both edges of trouble, and what is raised; the rest is for debugging."""
         account = self.operations.account
         logger.debug("%s: %s: %s -> %s (%s)", account, step.trigger, step.source, step.target, step.reason)
-        lost = step.source == State.ACTIVE and step.target == State.RECOVERING
-        if lost or step.target == State.BACKOFF:
+        lost = isinstance(ended, Poll) and isinstance(step.command, Renew)
+        if lost or isinstance(step.command, Wait):
             what = f"next try in {self._wait_s:.1f} s" if self._wait_s is not None else "renewing it at once"
             level = logging.DEBUG if self._trouble_since_s is not None else logging.WARNING
             logger.log(level, "%s: trouble: %s; %s", account, self._detail or step.reason, what)

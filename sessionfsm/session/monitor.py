@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Policy, State, Trigger
+from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Policy, Trigger
 
 from .records import Quiet, Record
 
@@ -165,7 +165,7 @@ class RecordMonitor:
             if trigger == T.STORE_FAILED:
                 judge.paused()
             return
-        renewal = record.source == State.RECOVERING
+        renewal = record.operation == "renew"
         judge.started("renewal" if renewal else "poll", record.started_s, record.number)
         if trigger == T.HOLLOW:
             self._hollow += 1

@@ -45,7 +45,8 @@ class Record:
         number: Counts the session's records from 1.
         at_s: When it happened.
         wall_s: The same in seconds since the epoch, for people.
-        serial: The number of the operation that ended; ``None`` for what came from outside.
+        serial: The number of the operation that was outstanding; ``None`` if none was.
+        operation: What that operation was: ``renew``, ``poll``, ``wait``, ``close``, or empty.
         trigger: What happened.
         source: The state before.
         target: The state after.
@@ -68,6 +69,7 @@ class Record:
     at_s: float
     wall_s: float
     serial: int | None
+    operation: str
     trigger: str
     source: str
     target: str
@@ -92,6 +94,7 @@ class Record:
             "at_s": self.at_s,
             "wall_s": self.wall_s,
             "serial": self.serial,
+            "operation": self.operation,
             "trigger": self.trigger,
             "source": self.source,
             "target": self.target,
