@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -82,6 +83,7 @@ class Driver:
         self._reason = self._detail = ""
         self._stopping = False
         self._drain_until_s = 0.0
+        self._clock_offset_s = 0.0
         self._wake = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._wait_s: float | None = None  # how long the wait that is outstanding lasts
@@ -95,8 +97,10 @@ class Driver:
 
     async def run(self) -> None:
         """Live from ``start`` to ``closed``."""
+        self._clock_offset_s = anyio.current_time() - time.monotonic()
         try:
-            command = self._handle(T.START)
+            # Stopped before it began: then there is nothing to begin, and nobody to say goodbye to.
+            command = None if self._stopping else self._handle(T.START)
             while command is not None:
                 command = await self._round(command)
         finally:
@@ -118,8 +122,11 @@ class Driver:
             self._wake.set()
 
     def health(self) -> Health:
-        """Return how the session is now."""
-        now = anyio.current_time()
+        """Return how the session is now. May be called from any thread."""
+        try:
+            now = anyio.current_time()
+        except RuntimeError:  # no event loop here
+            now = time.monotonic() + self._clock_offset_s
         age = None if self._last_good_s is None else now - self._last_good_s
         polling = isinstance(self.lifecycle.outstanding, Poll) and not self.closed.is_set()
         longest = self.operations.poll_deadline_s + self.lifecycle.policy.pace_ceiling_s

@@ -143,7 +143,7 @@ class Session:
         return tuple(self._driver.history)
 
     def health(self) -> Health:
-        """Return how the session is now."""
+        """Return how the session is now. It may be called from any thread, such as that of a readiness check."""
         return self._driver.health()
 
     def observe(self, observer: Observer) -> None:

@@ -84,6 +84,17 @@ async def test_a_stop_from_inside_a_handler_does_not_wait_for_that_handler(way: 
         assert store.pending(w.account.name) == []
 
 
+async def test_a_session_that_was_stopped_before_it_began_says_nothing() -> None:
+    """Neither notifystart nor notifystop: the block is entered and left, and the loop over it is empty."""
+    server = FakeServer()
+    async with httpx.AsyncClient(transport=server.transport()) as http:
+        session = Session(token=TOKEN, base_url=URL, http=http)
+        await session.stop()
+        async with session:
+            assert [message async for message in session] == []
+    assert len(server.log) == 0
+
+
 async def test_a_goodbye_that_hangs_does_not_hold_the_stop() -> None:
     """R7: stop ends within its deadlines, whatever the server does."""
     async with world() as w:

@@ -5,6 +5,7 @@ import time
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 import pytest
 
 from sessionfsm import ConnectionLost, Session
@@ -119,3 +120,18 @@ async def test_a_server_that_closes_after_each_answer_without_saying_so_is_heard
             assert lost <= 1
         group.cancel_scope.cancel()
     assert polls >= 5
+
+
+async def test_health_can_be_asked_from_another_thread() -> None:
+    """A readiness check runs where it runs; the ages are those that the session itself would tell."""
+    server = FakeServer(hold_s=0.1)
+    server.account(TOKEN)
+    async with server.listen() as listening, Session(token=TOKEN, base_url=listening.url) as session:
+        with anyio.fail_after(10):
+            while not session.health().ready:  # noqa: ASYNC110 - the wire is in between
+                await anyio.sleep(0.01)
+        here = session.health().last_poll_age_s
+        there = (await anyio.to_thread.run_sync(session.health)).last_poll_age_s
+        assert here is not None
+        assert there is not None
+        assert abs(there - here) < 1
