@@ -25,7 +25,11 @@ def load_policy(path: str | Path) -> Policy:
         raise PolicyError(f"the policy file {path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PolicyError(f"the policy file {path} is not TOML: {error}") from error
+    except RecursionError:
+        raise PolicyError(f"the policy file {path} is nested too deeply") from None
     try:
         return Policy.from_mapping(mapping)
     except PolicyError as error:
         raise PolicyError(f"{path}: {error}", field=error.field, bound=error.bound) from None
+    except RecursionError:
+        raise PolicyError(f"the policy file {path} is nested too deeply") from None

@@ -1,97 +1,25 @@
 """
-The command line: one more caller of the public API. Parse, call, print, exit code.
+The command line: one more caller of the public API.
 
-Each command's module imports what it needs when it runs, so that ``--help`` needs neither HTTP nor an event loop.
+What is imported here comes before the signal handlers, so it is next to nothing; the rest is in ``commands``.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from collections.abc import Sequence
 
-from sessionfsm._version import __version__
-
-from . import demo, run, send, server
 from .exit_codes import SIGNALLED, ExitCode
-from .options import Parser
-from .problems import code_of, one_line, only_cause
+from .stop_signals import StopSignals
 
-__all__ = ["ExitCode", "build_parser", "main"]
-
-_COMMANDS = (demo, run, send, server)
-_EPILOG = """\
-examples:
-  sessionfsm demo                                 watch a session fall and come back, for 30 s
-  sessionfsm run --token-file bot.token           messages to standard output as JSON lines
-  sessionfsm send --to USER@im.wechat "hello"     send one text
-  sessionfsm server --faults faults.toml          a fake iLink server to point any client at
-
-Exit codes: 0 well, 1 failed or a property broken, 2 misuse, 3 undecided, 4 account in use, 5 no credentials.
-"""
-
-
-def build_parser() -> Parser:
-    """Return the parser of the whole command line."""
-    parser = Parser(
-        prog="sessionfsm",
-        description="Keeps the long-poll sessions of iLink (Weixin ClawBot) bots alive, and can prove it.",
-        epilog=_EPILOG,
-    )
-    parser.add_argument("--version", action="version", version=f"sessionfsm {__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.add_to(commands)
-    return parser
+__all__ = ["ExitCode", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Whatever happens, no traceback without ``-v``."""
     try:
-        code = _main(argv)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read us has gone: nobody is left to be told. The interpreter would try once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = ExitCode.OK
+        with StopSignals() as signals:
+            from .commands import perform
+
+            return perform(argv, signals)
     except KeyboardInterrupt:
-        code = SIGNALLED + 2
-    return int(code)
-
-
-def _main(argv: Sequence[str] | None) -> int:
-    try:
-        args = _parse(argv)
-    except SystemExit as done:  # --help, --version, misuse
-        return int(done.code or 0)
-    try:
-        return int(args.call(args))
-    except BrokenPipeError:
-        raise
-    except Exception as raised:
-        error = only_cause(raised)
-        code = code_of(error)
-        if args.verbose:
-            import traceback
-
-            traceback.print_exception(raised)
-        if code is not None:
-            return _fail(str(error), code)
-        hint = "" if args.verbose else "; run it again with -v to see where"
-        return _fail(f"something unexpected happened ({type(error).__name__}: {error}){hint}", ExitCode.FAILED)
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = build_parser()
-    args, unknown = parser.parse_known_args(argv)
-    if unknown:
-        args.parser.error(f"unknown arguments: {' '.join(unknown)}")
-    return args
-
-
-def _fail(message: str, code: ExitCode) -> ExitCode:
-    if sys.stderr is not None:
-        print(f"sessionfsm: error: {one_line(message)}", file=sys.stderr)
-    return code
+        return SIGNALLED + 2

@@ -9,7 +9,8 @@ import sys
 import threading
 from concurrent.futures import Future
 
-from .problems import CommandError
+from .exit_codes import ExitCode
+from .problems import CommandError, unwritable
 
 __all__ = ["LineWriter", "standard_output"]
 
@@ -67,10 +68,26 @@ class LineWriter:
         """Wait until the descriptor can no longer be written, perhaps for ever; return why."""
         return await asyncio.wrap_future(self._failure)
 
-    def close(self, timeout_s: float | None = None) -> None:
-        """Wait until everything is written, or *timeout_s* is over. Nothing may be written afterwards."""
+    def close(self, timeout_s: float | None = None) -> bool:
+        """
+        Wait until everything is written, or *timeout_s* is over. Nothing may be written afterwards.
+
+        Returns:
+            Whether all is over; else this can be called again.
+        """
         self._jobs.put(None)
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def check(self) -> None:
+        """
+        Return if everything could be written, or if the reader has gone: that is no failure.
+
+        Raises:
+            CommandError: If the descriptor cannot be written for another reason.
+        """
+        if self.error is not None and not isinstance(self.error, ConnectionError):  # a broken pipe is one
+            raise CommandError(unwritable(self.error), ExitCode.FAILED)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

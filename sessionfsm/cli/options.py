@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from .exit_codes import ExitCode
 from .problems import CommandError
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from sessionfsm.lifecycle import Policy
     from sessionfsm.secret import Secret
 
@@ -22,6 +27,7 @@ __all__ = [
     "add_policy",
     "add_verbose",
     "amount",
+    "demo_duration",
     "duration",
     "policy_of",
     "port",
@@ -30,6 +36,8 @@ __all__ = [
 
 TOKEN_VARIABLE = "SESSIONFSM_TOKEN"
 _LONGEST_TOKEN = 65_536
+_LONGEST_DEMO_S = 86_400
+_OPTION = re.compile(r"--[A-Za-z][A-Za-z-]{0,30}(?==|$)|-[A-Za-z]")
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,7 +47,30 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(ExitCode.MISUSE, f"sessionfsm: error: {message}; see '{self.prog} --help'\n")
+        # What was typed in the wrong place may be a token.
+        message = re.sub(r"ignored explicit argument .*", "it takes no value", message, flags=re.DOTALL)
+        with suppress(OSError):
+            self._print_message(f"sessionfsm: error: {message}; see '{self.prog} --help'\n", sys.stderr)
+        self.exit(ExitCode.MISUSE)
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        # argparse itself passes over a help that cannot be written.
+        if message and file is not None:
+            file.write(message)
+
+    def refuse_unknown(self, arguments: Sequence[str]) -> NoReturn:
+        """End because of *arguments* that nobody knows. Options are named, values are not: one may be a token."""
+        names = [found[0] for argument in arguments if (found := _OPTION.match(argument))]
+        if names:
+            self.error(f"unknown arguments: {' '.join(names)}")
+        self.error("there is an argument too many (not shown here: it may be a token)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            raise argparse.ArgumentError(
+                None, f"there is no such command; the commands are {', '.join(action.choices)}"
+            )
+        super()._check_value(action, value)
 
 
 if TYPE_CHECKING:
@@ -49,6 +80,12 @@ if TYPE_CHECKING:
 def duration(text: str) -> float:
     """Read seconds, more than 0."""
     return _number(text, lambda value: value > 0, "a number of seconds above 0")
+
+
+def demo_duration(text: str) -> float:
+    """Read how long a demo takes. All that goes wrong in it is planned beforehand."""
+    wanted = f"a number of seconds above 0, and at most {_LONGEST_DEMO_S} (a day)"
+    return _number(text, lambda value: 0 < value <= _LONGEST_DEMO_S, wanted)
 
 
 def amount(text: str) -> float:
@@ -61,6 +98,12 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:9]) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
+
+
+def _base_url(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the base URL is empty")
+    return text
 
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +121,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "server and account", f"Without --token and --token-file the token comes from {TOKEN_VARIABLE}."
     )
-    group.add_argument("--base-url", metavar="URL", help="the server (default: the official one)")
+    group.add_argument("--base-url", type=_base_url, metavar="URL", help="the server (default: the official one)")
     group.add_argument(
         "--allow-host", metavar="HOST", action="append", default=[], help="a host that may receive the token as well"
     )

@@ -8,7 +8,7 @@ from sessionfsm.errors import BadRequest, CredentialsMissing, DefinitionError, S
 
 from .exit_codes import ExitCode
 
-__all__ = ["CommandError", "code_of", "one_line", "only_cause"]
+__all__ = ["CommandError", "code_of", "one_line", "only_cause", "unwritable"]
 
 # The library names the argument of its own functions; here the way out is an option.
 _ARGUMENT = re.compile(r"allow_hosts=\['([^']*)'\]")
@@ -22,7 +22,7 @@ class CommandError(Exception):
         code: How the process ends.
     """
 
-    def __init__(self, message: str, code: ExitCode = ExitCode.MISUSE) -> None:
+    def __init__(self, message: str, code: int = ExitCode.MISUSE) -> None:
         super().__init__(message)
         self.code = code
 
@@ -34,7 +34,7 @@ def only_cause(error: BaseException) -> BaseException:
     return error
 
 
-def code_of(error: BaseException) -> ExitCode | None:
+def code_of(error: BaseException) -> int | None:
     """Return how a command ends that ended in *error*; ``None`` for an error that nobody foresaw."""
     match error:
         case CommandError():
@@ -45,6 +45,11 @@ def code_of(error: BaseException) -> ExitCode | None:
             return ExitCode.FAILED
         case _:
             return None
+
+
+def unwritable(error: OSError) -> str:
+    """Return in words that standard output cannot be written."""
+    return f"standard output cannot be written: {error.strerror or error}"
 
 
 def one_line(text: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .exit_codes import ExitCode
 from .options import add_connection, add_policy, add_verbose, policy_of, token_of
-from .stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -36,12 +36,13 @@ def add_to(commands: Commands) -> None:
     add_connection(parser)
     add_policy(parser)
     add_verbose(parser)
-    parser.set_defaults(call=_call, parser=parser)
+    parser.set_defaults(call=_call, parser=parser, stops_in_order=True)
 
 
 def _call(args: argparse.Namespace) -> int:
-    with StopSignals() as signals:
-        token, policy = token_of(args), policy_of(args)
-        from .running import run
+    token, policy = token_of(args), policy_of(args)
+    from .running import run
 
-        return run(args, token, policy, signals)
+    if args.signals.caught is not None:
+        return ExitCode.OK
+    return run(args, token, policy, args.signals)

@@ -16,6 +16,7 @@ from sessionfsm.session import Session
 from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
 from .logs import logger, logs_to_stderr
+from .problems import unwritable
 from .stop_signals import StopSignals
 
 __all__ = ["json_line", "run"]
@@ -25,7 +26,7 @@ _ITEM_TYPES = {kind.value: kind.name.lower() for kind in ItemType}
 
 def run(args: argparse.Namespace, token: Secret, policy: Policy, signals: StopSignals) -> ExitCode:
     """Serve until somebody asks for the end, or standard output is closed."""
-    base_url = args.base_url or DEFAULT_BASE_URL
+    base_url = DEFAULT_BASE_URL if args.base_url is None else args.base_url
 
     async def serve() -> ExitCode:
         session = Session(token=token, base_url=base_url, allow_hosts=args.allow_host, policy=policy)
@@ -65,14 +66,18 @@ def _output_failed(error: OSError) -> ExitCode:
     if isinstance(error, ConnectionError):  # a broken pipe is one
         logger.info("standard output was closed: stopping")
         return ExitCode.OK
-    logger.error("standard output cannot be written: %s; stopping", error.strerror or error)
+    logger.error("%s; stopping", unwritable(error))
     return ExitCode.FAILED
+
+
+def _is_context_token(name: str) -> bool:
+    return "".join(character for character in name if character.isalnum()).casefold() == "contexttoken"
 
 
 def json_line(message: Message) -> bytes:
     """Return *message* as one line of JSON, without its context token and without a line end."""
-    fields = object_of(message.raw) or {}
-    fields.pop("context_token", None)
+    every = object_of(message.raw) or {}
+    fields = {name: value for name, value in every.items() if not _is_context_token(name)}
     kind = message.items[0].type if message.items else None
     document = {
         "message_id": message.message_id,

@@ -18,9 +18,12 @@ _EPILOG = """\
 Prints 'sent ID' for each message; a text that is too long for one is split. 'unconfirmed' means that the server
 said yes but gave no id: it was probably not delivered. Do not send it again; the exit code is 3.
 
+A text that begins with a dash goes after '--'.
+
 examples:
   sessionfsm send --to USER@im.wechat "the build is green"
   uptime | sessionfsm send --to USER@im.wechat --token-file bot.token -
+  sessionfsm send --to USER@im.wechat -- "- the first item of a list"
 """
 
 
@@ -34,14 +37,16 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_connection(parser)
     add_verbose(parser)
-    parser.set_defaults(call=_call, parser=parser)
+    parser.set_defaults(call=_call, parser=parser, stops_in_order=False)
 
 
 def _call(args: argparse.Namespace) -> int:
+    if not args.to.strip():
+        raise CommandError("the value of --to is empty; give the user's id")
     token = token_of(args)
     text = _standard_input() if args.text == "-" else args.text
-    if not text:
-        raise CommandError("the text is empty; say what to send")
+    if not text.strip():
+        raise CommandError("the text is empty; say what to send as TEXT, or '-' and on standard input")
     from .sending import send
 
     return send(args, token, text)

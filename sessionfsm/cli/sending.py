@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from collections.abc import Sequence
 
 import anyio
@@ -12,7 +13,8 @@ from sessionfsm.errors import BadRequest, ConversationClosed, ILinkError, Sessio
 from sessionfsm.ilink import DEFAULT_BASE_URL, ILinkClient, Sent, split_text
 from sessionfsm.secret import Secret
 
-from .exit_codes import ExitCode
+from .exit_codes import SIGNALLED, ExitCode
+from .lines import LineWriter, standard_output
 from .problems import CommandError, code_of, one_line
 
 __all__ = ["send"]
@@ -22,9 +24,12 @@ def send(args: argparse.Namespace, token: Secret, text: str) -> ExitCode:
     """Send *text*, in as many messages as it needs."""
     pieces = split_text(text)
     sent: list[Sent] = []
+    base_url = DEFAULT_BASE_URL if args.base_url is None else args.base_url
+    # Whether its lines can be written changes nothing for the pieces: all of them are sent.
+    writer = LineWriter(standard_output())
 
     async def send_pieces() -> CommandError | None:
-        client = ILinkClient(token=token, base_url=args.base_url or DEFAULT_BASE_URL, allow_hosts=args.allow_host)
+        client = ILinkClient(token=token, base_url=base_url, allow_hosts=args.allow_host)
         async with client:
             for number, piece in enumerate(pieces, start=1):
                 try:
@@ -35,14 +40,20 @@ def send(args: argparse.Namespace, token: Secret, text: str) -> ExitCode:
                     return CommandError(f"{which}{error}; {_way_out(error)}", code)
                 sent.append(one)
                 if not args.json:
-                    print(f"sent {one.message_id}" if one.confirmed else "unconfirmed", flush=True)
+                    writer.put(f"sent {one.message_id}" if one.confirmed else "unconfirmed")
         return None
 
-    error = anyio.run(send_pieces)
+    try:
+        error = anyio.run(send_pieces)
+    except KeyboardInterrupt:
+        which = f"piece {len(sent) + 1} of {len(pieces)}" if len(pieces) > 1 else "it"
+        error = CommandError(f"interrupted; it is not known whether {which} was sent", SIGNALLED + signal.SIGINT)
     if args.json:
-        print(_document(args.to, len(pieces), sent, error))
+        writer.put(_document(args.to, len(pieces), sent, error))
+    writer.close()
     if error is not None:
         raise error
+    writer.check()
     return ExitCode.OK if all(one.confirmed for one in sent) else ExitCode.UNDECIDED
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .exit_codes import ExitCode
 from .options import add_verbose, amount, duration, port
 from .problems import CommandError
-from .stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -60,13 +60,14 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--duration", type=duration, metavar="S", help="stop after so many seconds")
     parser.add_argument("--json", action="store_true", help="JSON lines")
     add_verbose(parser)
-    parser.set_defaults(call=_call, parser=parser)
+    parser.set_defaults(call=_call, parser=parser, stops_in_order=True)
 
 
 def _call(args: argparse.Namespace) -> int:
-    with StopSignals() as signals:
-        if args.token is not None and not all(token.strip() for token in args.token):
-            raise CommandError("the value of --token is empty; give a token, or leave the option out")
-        from .serving import serve
+    if args.token is not None and not all(token.strip() for token in args.token):
+        raise CommandError("the value of --token is empty; give a token, or leave the option out")
+    from .serving import serve
 
-        return serve(args, signals)
+    if args.signals.caught is not None:
+        return ExitCode.OK
+    return serve(args, args.signals)

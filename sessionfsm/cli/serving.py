@@ -58,6 +58,7 @@ async def _serve(server: FakeServer, schedule: Sequence[Fault], args: argparse.N
                 tasks.cancel_scope.cancel()
     finally:
         writer.close(timeout_s=1.0)
+    writer.check()
 
 
 async def _listen(server: FakeServer, port: int, stack: AsyncExitStack) -> Listening:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Self
 
@@ -34,13 +35,24 @@ class StopSignals:
     def __enter__(self) -> Self:
         for each in (signal.SIGINT, signal.SIGTERM):
             # A shell that starts a background job has SIGINT ignored, and means it.
-            if signal.getsignal(each) != signal.SIG_IGN:
-                self._before[each] = signal.signal(each, self._catch)
+            if signal.getsignal(each) not in (signal.SIG_IGN, None):
+                with suppress(ValueError):  # not the main thread: no signal comes here
+                    self._before[each] = signal.signal(each, self._catch)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def release(self) -> None:
+        """Let signals do what they did before the block; one that was caught does it now."""
+        self._restore()
+        if self.caught is not None:
+            signal.raise_signal(self.caught)
+
+    def _restore(self) -> None:
         for each, before in self._before.items():
             signal.signal(each, before)
+        self._before = {}
 
     async def wait(self) -> None:
         """Wait for the first signal. Works on asyncio."""

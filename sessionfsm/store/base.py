@@ -163,4 +163,4 @@ class Runner(Protocol):
 
     async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call *function* and return what it returns. It may be abandoned by cancellation, and then goes on alone."""
-        raise NotImplementedError
+        ...

@@ -31,6 +31,8 @@ def load_faults(path: str | os.PathLike[str]) -> list[Fault]:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise DefinitionError(f"{file}: this is not TOML: {exc}") from exc
+    except RecursionError:
+        raise DefinitionError(f"{file}: this is nested too deeply") from None
     for name in document:
         if name != "fault":
             raise DefinitionError(f"{file}: unknown entry {name!r} (accepted: an array of tables, [[fault]])")
@@ -45,4 +47,6 @@ def load_faults(path: str | os.PathLike[str]) -> list[Fault]:
             faults.append(Fault.from_dict(entry))
         except DefinitionError as exc:
             raise DefinitionError(f"{file}: fault {number}: {exc}") from exc
+        except RecursionError:
+            raise DefinitionError(f"{file}: fault {number}: this is nested too deeply") from None
     return faults

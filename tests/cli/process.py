@@ -71,6 +71,8 @@ def started(folder: Path, *arguments: str, stdout: int | None = None, **variable
             stdout=out_file if stdout is None else stdout,
             stderr=err_file,
             env=ENVIRONMENT | variables,
+            # Whoever runs the tests in the background has SIGINT ignored, and a child would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as popen,
     ):
         try:

@@ -33,7 +33,7 @@ def write(path: Path, text: str) -> str:
     ("arguments", "words"),
     [
         pytest.param([], "required: COMMAND", id="no command"),
-        pytest.param(["fly"], "invalid choice: 'fly'", id="unknown command"),
+        pytest.param(["fly"], "no such command; the commands are demo, run, send, server", id="unknown command"),
         pytest.param(["run", "--bogus"], "--bogus; see 'sessionfsm run --help'", id="unknown flag"),
         pytest.param(["--bogus", "run"], "--bogus", id="unknown flag before the command"),
         pytest.param(["run"], "no bot token; pass --token-file FILE, or set SESSIONFSM_TOKEN", id="no token"),
@@ -53,12 +53,23 @@ def write(path: Path, text: str) -> str:
             ["run", "--token", SECRET, "--policy", "/nowhere"], "/nowhere cannot be read", id="no policy file"
         ),
         pytest.param(["send", "--token", SECRET, "--to", "u", ""], "the text is empty", id="empty text"),
+        pytest.param(["send", "--token", SECRET, "--to", "u", " "], "the text is empty", id="blank text"),
+        pytest.param(["send", "--token", SECRET, "--to", "", "hi"], "--to is empty", id="empty user"),
+        pytest.param(["send", "--token", SECRET, "--to", "u", "--base-url", "", "hi"], "URL is empty", id="send's URL"),
+        pytest.param(["run", "--token", SECRET, "--base-url", ""], "the base URL is empty", id="run's URL"),
+        pytest.param(["run", "--tokn", SECRET], "unknown arguments: --tokn;", id="mistyped option"),
+        pytest.param(["run", f"--tokn={SECRET}"], "unknown arguments: --tokn;", id="mistyped option with ="),
+        pytest.param(["run", f"--verbose={SECRET}"], "it takes no value", id="a value for a flag"),
+        pytest.param(["run", SECRET], "an argument too many", id="stray positional"),
+        pytest.param(["--tokn", SECRET, "run"], "no such command", id="mistyped option before the command"),
+        pytest.param([SECRET], "no such command", id="token as command"),
         pytest.param(["send", "--token", SECRET, "hi"], "required: --to", id="nobody to send to"),
         pytest.param(["server", "--port", "70000"], "'70000' is not a port", id="port"),
         pytest.param(["server", "--faults", "/nowhere"], "/nowhere cannot be read", id="no faults file"),
         pytest.param(["server", "--hold", "-1"], "'-1' is not a number of seconds, 0 or more", id="hold"),
         pytest.param(["server", "--token", " "], "--token is empty", id="empty strict token"),
         pytest.param(["demo", "--duration", "nan"], "'nan' is not a number of seconds above 0", id="duration"),
+        pytest.param(["demo", "--duration", "1e9"], "and at most 86400", id="a duration that eats all memory"),
         pytest.param(["demo", "--duration", "2"], "too short for anything to go wrong", id="short duration"),
     ],
 )
@@ -89,6 +100,14 @@ def test_a_faults_file_is_checked_before_anything_listens(tmp_path: Path, capsys
     out, err = capsys.readouterr()
     assert out == ""
     assert "fault 1: expire: unknown field 'held'" in err
+
+
+def test_what_is_nested_too_deeply_is_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that exhausts the parser's stack is refused like any other that is wrong."""
+    deep = write(tmp_path / "deep.toml", f"fault = {'[' * 5000}{']' * 5000}")
+    for arguments in (["demo", "--policy", deep], ["server", "--faults", deep]):
+        assert main(arguments) == ExitCode.MISUSE
+        assert re.fullmatch(r"sessionfsm: error: [^\n]+ nested too deeply\n", capsys.readouterr().err)
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,13 @@ def test_the_context_token_stays_inside() -> None:
     assert b"context_token" not in line_of(RAW)
 
 
+def test_the_context_token_stays_inside_however_it_is_spelt() -> None:
+    for name in (b"contextToken", b"ContextToken", b"CONTEXT_TOKEN", b"_context_token", b"context-token"):
+        line = line_of(RAW.replace(b'"context_token"', b'"' + name + b'"'))
+        assert b"c2VjcmV0" not in line
+        assert json.loads(line)["message"]["unknown"]["n"]
+
+
 def test_numbers_and_unknown_fields_are_passed_on_digit_for_digit() -> None:
     """An id beyond 2^53 is exact, as text and as the server sent it."""
     line = line_of(RAW)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -201,6 +204,38 @@ def test_a_success_without_an_id_is_undecided(folder: Path) -> None:
     assert process.out == "unconfirmed\n"
 
 
+def test_send_sends_every_piece_whatever_becomes_of_its_lines(folder: Path) -> None:
+    """A full disk is code 1 and one line, a closed pipe keeps the code of the pieces; both after all were sent."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with serving(folder, "--token", TOKEN, "--message-every", "0") as (server, url), open("/dev/full", "wb") as full:
+        arguments = ("send", "--base-url", url, "--to", "ada@im.wechat", "--token")
+        with started(folder, *arguments, TOKEN, "x" * 8001, stdout=full.fileno()) as on_full_disk:
+            assert on_full_disk.wait() == 1
+        wait_until(lambda: len(re.findall("sendmessage .* ok", server.out)) == 5)
+        assert len(re.findall("sendmessage .* ok", server.out)) == 5
+        with started(folder, *arguments, TOKEN, "x" * 8001, stdout=write_end) as unread:
+            assert unread.wait() == 0
+        wait_until(lambda: len(re.findall("sendmessage .* ok", server.out)) == 10)
+        assert len(re.findall("sendmessage .* ok", server.out)) == 10
+        with started(folder, *arguments, "unknown", "hello", stdout=write_end) as lost:
+            assert lost.wait() == 1
+    os.close(write_end)
+    assert on_full_disk.err == "sessionfsm: error: standard output cannot be written: No space left on device\n"
+    assert unread.err == ""
+
+
+def test_send_interrupted_does_not_know(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with started(folder, "send", "--base-url", url, "--to", "u", "--token", TOKEN, "hi") as process:
+            connection, _ = silent.accept()
+            process.signal(signal.SIGINT)
+            assert process.wait() == 130
+            connection.close()
+    assert process.err == "sessionfsm: error: interrupted; it is not known whether it was sent\n"
+
+
 # --- server ------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +272,37 @@ def test_a_port_in_use_is_misuse(folder: Path) -> None:
     assert server.out == ""
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["server", "--duration", "5"], ["demo", "--plain"]],
+    ids=["help", "version", "server", "demo"],
+)
+def test_output_that_cannot_be_written_is_a_failure(folder: Path, arguments: list[str]) -> None:
+    """Whatever the command: code 1 and one line."""
+    with open("/dev/full", "wb") as full, started(folder, *arguments, stdout=full.fileno()) as process:
+        assert process.wait() == 1
+    assert process.err == "sessionfsm: error: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["demo"], ["run", "--token", TOKEN, "--base-url", "http://127.0.0.1:9"], ["server"]]
+)
+def test_a_signal_while_it_starts_ends_in_order(command: list[str]) -> None:
+    """A signal that comes while modules are imported is not lost, and shows no traceback."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from sessionfsm.cli import main;"
+        "sys.meta_path.insert(0, type('Finder', (), {'find_spec': staticmethod(lambda name, *_:"
+        " signal.raise_signal(signal.SIGINT) if name == sys.argv[1] else None)}));"
+        "sys.exit(main(sys.argv[2:]))"
+    )
+    for module in ("sessionfsm.cli.commands", "anyio"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, module, *command], capture_output=True, text=True, env=ENVIRONMENT, timeout=20
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_into_a_closed_pipe_is_quiet(folder: Path) -> None:
     """``sessionfsm --help | true`` prints no traceback."""
     read_end, write_end = os.pipe()
@@ -268,6 +334,24 @@ def test_a_demo_that_nobody_reads_any_more_ends(folder: Path) -> None:
             assert reader.readline().startswith(b"sessionfsm demo")
         assert process.wait() == 0
     assert process.err == ""
+
+
+@pytest.mark.parametrize("arguments", [["--plain"], ["--json", "--duration", "4.5"]], ids=["plain", "json"])
+def test_one_signal_ends_a_demo_whose_reader_does_not_read(folder: Path, arguments: list[str]) -> None:
+    """The pipe is full: the signal is obeyed all the same, and the code says that the end was not written."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(write_end, b"x" * 512):
+            pass
+    os.set_blocking(write_end, True)
+    with started(folder, "demo", *arguments, stdout=write_end) as process:
+        time.sleep(2)
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 1
+    os.close(read_end)
+    os.close(write_end)
+    assert process.err == "sessionfsm: error: nobody read standard output: the end of it was not written\n"
 
 
 def test_the_live_view(demos: dict[str, Future[tuple[int, str]]]) -> None:

@@ -27,6 +27,8 @@ from .words import intro, outro
 
 __all__ = ["show"]
 
+_LOOK_S = 0.1
+_PATIENCE_S = 1.0
 _GET_RICH = "for the live view: pip install 'sessionfsm[cli]'"
 
 
@@ -44,12 +46,15 @@ def show(args: argparse.Namespace, policy: Policy, signals: StopSignals) -> Exit
     scene = Scene(plan, policy, rng)
     with _errors_told(scene):
         if args.json:
-            summary = _run_plain(scene, signals, None)
-            print(json.dumps(summary.to_dict()))
+            writer = LineWriter(standard_output())
+            summary = _run_plain(scene, signals, writer)
+            writer.put(json.dumps(summary.to_dict()))
+            _finish(writer, signals)
         elif not args.plain and _is_a_terminal() and _has_rich():
             summary = _run_live(scene, signals, seed)
         else:
             writer = LineWriter(standard_output())
+            scene.listeners.append(lambda event: writer.put(_line(event)))
             if not args.plain and _is_a_terminal() and not _has_rich():
                 writer.put(_GET_RICH)
             for line in intro(plan, seed):
@@ -57,19 +62,24 @@ def show(args: argparse.Namespace, policy: Policy, signals: StopSignals) -> Exit
             summary = _run_plain(scene, signals, writer)
             for label, text, _ in outro(summary, seed):
                 writer.put(f"{label:<11}{text}".rstrip())
-            writer.close()
+            _finish(writer, signals)
     return ExitCode.OK if summary.is_well else ExitCode.FAILED
 
 
-def _run_plain(scene: Scene, signals: StopSignals, writer: LineWriter | None) -> Summary:
-    if writer is not None:
-        scene.listeners.append(lambda event: writer.put(_line(event)))
-
+def _run_plain(scene: Scene, signals: StopSignals, writer: LineWriter) -> Summary:
     async def perform() -> Summary:
         await scene.play(lambda: _asked_to_end(signals, writer))
         return summarise(scene)
 
     return anyio.run(perform)
+
+
+def _finish(writer: LineWriter, signals: StopSignals) -> None:
+    """Wait until the reader has everything; after a signal, not for long."""
+    while not writer.close(timeout_s=_LOOK_S):
+        if signals.caught is not None and not writer.close(timeout_s=_PATIENCE_S):
+            raise CommandError("nobody read standard output: the end of it was not written", ExitCode.FAILED)
+    writer.check()
 
 
 def _run_live(scene: Scene, signals: StopSignals, seed: int) -> Summary:
@@ -96,11 +106,8 @@ def _run_live(scene: Scene, signals: StopSignals, seed: int) -> Summary:
     return summary
 
 
-async def _asked_to_end(signals: StopSignals, writer: LineWriter | None) -> None:
+async def _asked_to_end(signals: StopSignals, writer: LineWriter) -> None:
     """Wait for a signal, or until nobody reads any more."""
-    if writer is None:
-        await signals.wait()
-        return
     async with anyio.create_task_group() as tasks:
 
         async def wait_for_signal() -> None:

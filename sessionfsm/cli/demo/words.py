@@ -35,11 +35,17 @@ def outro(summary: Summary, seed: int) -> Iterator[Line]:
     """Say what was seen."""
     early = ", ended early" if summary.interrupted else ""
     yield "", "", _PLAIN
-    yield "demo", f"{summary.duration_s:.1f} s, seed {seed}{early}; counted from the server's log", _PLAIN
+    yield (
+        "demo",
+        f"{summary.duration_s:.1f} s, seed {seed}{early}; arrivals and requests are counted from the server's log",
+        _PLAIN,
+    )
     yield "went wrong", f"{'at':>7}  {'what':<48} {'back after':>10}", "dim"
     for incident, at_s, after_s in summary.outcomes[:_MANY]:
-        back = "not back" if after_s is None else f"{after_s:.3f} s"
-        yield "", f"{at_s:5.1f} s  {incident.title:<48} {back:>10}", _BAD if after_s is None else _PLAIN
+        back, style = ("not back", _BAD) if after_s is None else (f"{after_s:.3f} s", _PLAIN)
+        if after_s is None and summary.interrupted and at_s == summary.outcomes[-1][1]:
+            back, style = "ended before it was back", _PLAIN
+        yield "", f"{at_s:5.1f} s  {incident.title:<48} {back:>10}", style
     if len(summary.outcomes) > _MANY:
         yield "", f"and {len(summary.outcomes) - _MANY} more", _PLAIN
     label = "left out"
@@ -67,7 +73,8 @@ def outro(summary: Summary, seed: int) -> Iterator[Line]:
         _PLAIN,
     )
     states = sorted(summary.states.items(), key=lambda item: -item[1])
-    yield "time in", ", ".join(f"{state} {seconds:.1f} s" for state, seconds in states if state != "stopped"), _PLAIN
+    times = ", ".join(f"{state} {seconds:.1f} s" for state, seconds in states if state != "stopped")
+    yield "time in", f"{times} (the session's own record)", _PLAIN
     for name, meaning in _PROPERTIES.items():
         broken = [one.what for one in (*summary.wire, *summary.records) if one.property == name]
         text = f"broken: {broken[0]}" if broken else f"holds: {meaning}"

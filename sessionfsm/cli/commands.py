@@ -1,0 +1,102 @@
+"""
+The whole command line: parse, call, print, exit code.
+
+Each command's module imports what it needs when it runs, so that ``--help`` needs neither HTTP nor an event loop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from sessionfsm._version import __version__
+
+from . import demo, run, send, server
+from .exit_codes import ExitCode
+from .options import Parser
+from .problems import code_of, one_line, only_cause, unwritable
+from .stop_signals import StopSignals
+
+__all__ = ["build_parser", "perform"]
+
+_COMMANDS = (demo, run, send, server)
+_EPILOG = """\
+examples:
+  sessionfsm demo                                 watch a session fall and come back, for 30 s
+  sessionfsm run --token-file bot.token           messages to standard output as JSON lines
+  sessionfsm send --to USER@im.wechat "hello"     send one text
+  sessionfsm server --faults faults.toml          a fake iLink server to point any client at
+
+Exit codes: 0 well, 1 failed or a property broken, 2 misuse, 3 undecided; 4 and 5 are not used yet.
+"""
+
+
+def build_parser() -> Parser:
+    """Return the parser of the whole command line."""
+    parser = Parser(
+        prog="sessionfsm",
+        description="Keeps the long-poll sessions of iLink (Weixin ClawBot) bots alive, and can prove it.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"sessionfsm {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_to(commands)
+    return parser
+
+
+def perform(argv: Sequence[str] | None, signals: StopSignals) -> int:
+    """Run one command and return its exit code. Whatever happens, no traceback without ``-v``."""
+    code: int = ExitCode.OK
+    try:
+        code = _main(argv, signals)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would try once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Whoever read us may have gone: nobody is left to be told, and the code is what it is.
+        if not isinstance(error, ConnectionError) and code == ExitCode.OK:
+            return _fail(unwritable(error), ExitCode.FAILED)
+    return code
+
+
+def _main(argv: Sequence[str] | None, signals: StopSignals) -> int:
+    try:
+        args = _parse(argv)
+    except SystemExit as done:  # --help, --version, misuse
+        return int(done.code or 0)
+    args.signals = signals
+    try:
+        if not args.stops_in_order:
+            signals.release()
+        return int(args.call(args))
+    except Exception as raised:
+        error = only_cause(raised)
+        code = code_of(error)
+        if args.verbose:
+            import traceback
+
+            traceback.print_exception(raised)
+        if code is not None:
+            return _fail(str(error), code)
+        hint = "" if args.verbose else "; run it again with -v to see where"
+        return _fail(f"something unexpected happened ({type(error).__name__}: {error}){hint}", ExitCode.FAILED)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = build_parser()
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        args.parser.refuse_unknown(unknown)
+    return args
+
+
+def _fail(message: str, code: int) -> int:
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"sessionfsm: error: {one_line(message)}", file=sys.stderr)
+    return int(code)
