@@ -174,8 +174,13 @@ class Driver:
             logger.exception("%s: something unexpected happened", self.operations.account)
             held = anyio.current_time() - started
             # A renewal that may not have called notifystart must not be followed by a poll: it waits.
-            outcome = StoreFailed() if isinstance(command, Renew) else Unanswered(why=NoAnswer.BROKEN)
-            seen = Seen(outcome=outcome, started_s=started, held_s=held, detail=type(error).__name__)
+            renewing = isinstance(command, Renew)
+            seen = Seen(
+                outcome=StoreFailed() if renewing else Unanswered(why=NoAnswer.BROKEN),
+                started_s=None if renewing else started,
+                held_s=held,
+                detail=f"unexpected {type(error).__name__}",
+            )
         if isinstance(command, Renew):
             return classify_renewal(seen.outcome), seen
         return classify_poll(seen.outcome, seen.held_s, self.lifecycle.policy), seen

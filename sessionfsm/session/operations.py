@@ -82,6 +82,7 @@ class Operations:
         wall: The time of day, for what people read.
         committed: Called with the answer to every commit that brought messages.
         recheck: Called when the store may hold messages that no answer has told of.
+        token: What the client authenticates with, to notice when the store has another.
         cursor: Where the next poll goes on.
         last_poll_s: When the last poll was started.
     """

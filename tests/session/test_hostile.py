@@ -244,3 +244,22 @@ async def test_health_does_not_call_an_abandoned_session_ready() -> None:
             async with Session(token=TOKEN, base_url=URL, http=http) as session:
                 await anyio.sleep(1000)
         assert not session.health().ready
+
+
+async def test_a_bug_of_ours_in_a_renewal_waits_and_is_no_licence_to_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something nobody foresaw: it cannot be known whether notifystart was called, so no poll follows; it heals."""
+    async with world(store_fails=True) as w:
+        await w.until_polling_well()
+
+        async def broken(**_: object) -> None:
+            raise TypeError("a bug")
+
+        monkeypatch.setattr(w.session._client, "notify_start", broken)
+        w.account.expire()
+        await w.until(lambda: w.losses)
+        polls = len(w.requests("getupdates"))
+        await anyio.sleep(300)
+        assert len(w.requests("getupdates")) == polls
+        assert any(record.detail == "unexpected TypeError" for record in w.records)
+        monkeypatch.undo()
+        await w.until_polling_well()

@@ -43,10 +43,9 @@ class LiveView:
     It draws in the event loop: a frame takes a few milliseconds.
     """
 
-    def __init__(self, console: Console, scene: Scene, seed: int) -> None:
+    def __init__(self, console: Console, scene: Scene) -> None:
         self._console = console
         self._scene = scene
-        self._seed = seed
         self._live = Live(self, console=console, screen=True, auto_refresh=False)
 
     def __enter__(self) -> Self:

@@ -88,7 +88,7 @@ def _run_live(scene: Scene, signals: StopSignals, seed: int) -> Summary:
     from .live import LiveView
 
     console = Console(highlight=False)
-    view = LiveView(console, scene, seed)
+    view = LiveView(console, scene)
     signals.last_words = view.leave_at_once
 
     async def perform() -> Summary:

@@ -74,7 +74,7 @@ def outro(summary: Summary, seed: int) -> Iterator[Line]:
     )
     states = sorted(summary.states.items(), key=lambda item: -item[1])
     times = ", ".join(f"{state} {seconds:.1f} s" for state, seconds in states if state != "stopped")
-    yield "time in", f"{times} (the session's own record)", _PLAIN
+    yield "time in", f"{times} (by the session)", _PLAIN
     for name, meaning in _PROPERTIES.items():
         broken = [one.what for one in (*summary.wire, *summary.records) if one.property == name]
         text = f"broken: {broken[0]}" if broken else f"holds: {meaning}"
