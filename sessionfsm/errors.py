@@ -89,11 +89,14 @@ class TriggerRefused(SessionFSMError):
     """
 
     def __init__(self, trigger: str, state: str, accepted: Sequence[str]) -> None:
-        listed = ", ".join(repr(name) for name in accepted) or "none"
-        super().__init__(f"no transition for {trigger!r} in state {state!r} (accepted here: {listed})")
+        super().__init__(trigger, state, accepted)
         self.trigger = trigger
         self.state = state
         self.accepted = tuple(accepted)
+
+    def __str__(self) -> str:  # made when it is read: a search is refused by the ten thousand
+        listed = ", ".join(repr(name) for name in self.accepted) or "none"
+        return f"no transition for {self.trigger!r} in state {self.state!r} (accepted here: {listed})"
 
 
 class CredentialsMissing(SessionFSMError):

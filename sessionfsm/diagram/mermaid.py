@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from sessionfsm.lifecycle import Machine, Order, Row, Table
+from sessionfsm.lifecycle import Machine, Order, OwnOrder, Row, Table
 
 __all__ = ["mermaid"]
 
@@ -97,8 +97,8 @@ def _parts(row: Row) -> list[str]:
     return [text.translate(_PLAIN), *(f"[{guards}]".replace(", ", ",\n").split("\n") if guards else [])]
 
 
-def _command(order: Order) -> str:
-    return "" if order is Order.NOTHING else f"→ {order.translate(_PLAIN)}"
+def _command(order: Order | OwnOrder) -> str:
+    return "" if order is Order.NOTHING else f"→ {str(order).translate(_PLAIN)}"
 
 
 def _id(name: str) -> str:

@@ -1,6 +1,7 @@
 """The life of a session as one declared state machine: triggers in, commands out. Pure: no clock, no chance, no I/O."""
 
 from .machine import EXTERNAL, Lifecycle, Machine, Snapshot, Step
+from .orders import Order, OwnOrder, Pause, Perform
 from .outcome import (
     NO_HANDSHAKE,
     Answered,
@@ -13,16 +14,36 @@ from .outcome import (
     classify_renewal,
 )
 from .policy import MOST_REQUESTS_PER_S, Policy, delay
-from .table import Memory, Order, Row, StateEntry, Table, table_for
-from .terms import Close, Command, Ladder, Poll, Renew, Signal, State, Trigger, Wait
+from .table import (
+    Assign,
+    AtLeast,
+    Below,
+    Count,
+    Guard,
+    Is,
+    Memory,
+    Row,
+    SignalRule,
+    StateEntry,
+    Table,
+    Update,
+    table_for,
+)
+from .terms import Close, Command, Ladder, Own, Poll, Renew, Signal, State, Trigger, Wait
 
 __all__ = [
     "EXTERNAL",
     "MOST_REQUESTS_PER_S",
     "NO_HANDSHAKE",
     "Answered",
+    "Assign",
+    "AtLeast",
+    "Below",
     "Close",
     "Command",
+    "Count",
+    "Guard",
+    "Is",
     "Ladder",
     "Lifecycle",
     "Machine",
@@ -30,11 +51,16 @@ __all__ = [
     "NoAnswer",
     "Order",
     "Outcome",
+    "Own",
+    "OwnOrder",
+    "Pause",
+    "Perform",
     "Policy",
     "Poll",
     "Renew",
     "Row",
     "Signal",
+    "SignalRule",
     "Snapshot",
     "State",
     "StateEntry",
@@ -44,6 +70,7 @@ __all__ = [
     "Table",
     "Trigger",
     "Unanswered",
+    "Update",
     "Wait",
     "classify_poll",
     "classify_renewal",

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 import transitions
 
 from sessionfsm.errors import DefinitionError, TriggerRefused
 
+from .orders import Order, OwnOrder, Pause, Perform
 from .policy import Policy
-from .table import Assign, Memory, Order, Row, Table, limits, table_for
-from .terms import Close, Command, Ladder, Poll, Renew, Signal, Trigger, Wait
+from .table import Assign, Memory, Row, SignalRule, Table, limits, table_for
+from .terms import Close, Command, Ladder, Own, Poll, Renew, Signal, Trigger, Wait
 
 __all__ = ["EXTERNAL", "Lifecycle", "Machine", "Snapshot", "Step"]
 
 EXTERNAL: frozenset[str] = frozenset({Trigger.START, Trigger.STOP, Trigger.WAKE})
-"""Triggers that come from outside; every other one is an outcome and carries the serial of the operation it ends."""
+"""
+Triggers that come from outside; every other one is an outcome and carries the serial of the operation it ends.
+
+A table of your own can have more: :attr:`Machine.external` has them all.
+"""
 
 
 class Snapshot(NamedTuple):
@@ -29,8 +34,7 @@ class Snapshot(NamedTuple):
     outstanding: Command | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """
     What one trigger did.
 
@@ -62,6 +66,25 @@ class Step:
         return self.source != self.target or self.before != self.after
 
 
+class _Answer(NamedTuple):
+    """What the table says to a trigger: a function of state and memory alone, because guards and updates are data."""
+
+    row: Row
+    target: str
+    after: Memory
+
+
+class _Asked:
+    """What ``transitions`` moves, to find out where a trigger leads."""
+
+    __slots__ = ("memory", "row", "state")
+
+    def __init__(self, state: str, memory: Memory) -> None:
+        self.state = state
+        self.memory = memory
+        self.row: Row | None = None
+
+
 class Machine:
     """
     A table made runnable for one policy. Make one and share it: sessions on it are small.
@@ -77,7 +100,15 @@ class Machine:
     def __init__(self, policy: Policy | None = None, table: Table | None = None) -> None:
         self.policy = policy if policy is not None else Policy()
         self.table = table if table is not None else table_for(self.policy)
+        self.external: frozenset[str] = EXTERNAL | frozenset(self.table.external)
         self._limits = limits(self.policy)
+        self._answers: dict[tuple[str, Memory, str], _Answer | None] = {}
+        self._taken: dict[tuple[object, ...], _Asked] = {}
+        self._accepted: dict[tuple[str, Memory], tuple[str, ...]] = {}
+        self._rungs: dict[tuple[Ladder, int], float] = {}
+        self._raised_by: dict[Order | OwnOrder, list[SignalRule]] = {}
+        for rule in self.table.signals:
+            self._raised_by.setdefault(rule.order, []).append(rule)
         self._machine = transitions.Machine(
             model=None,
             states=[str(entry.name) for entry in self.table.states],
@@ -98,7 +129,22 @@ class Machine:
         self._rows_at: dict[str, dict[str, list[Row]]] = {entry.name: {} for entry in self.table.states}
         for row in self.table.rows:
             for source in row.sources:
-                self._rows_at[source].setdefault(row.trigger, []).append(row)
+                self._rows_at[source].setdefault(str(row.trigger), []).append(row)
+        self._looked_at = {
+            (state, trigger): tuple(dict.fromkeys(guard.cell for row in rows for guard in row.guards))
+            for state, triggers in self._rows_at.items()
+            for trigger, rows in triggers.items()
+        }
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Every state, by name."""
+        return tuple(str(name) for name in self._machine.states)
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """Every trigger that a session can be told."""
+        return tuple(dict.fromkeys((*map(str, Trigger), *self.table.external, *self._events)))
 
     def session(self) -> Lifecycle:
         """Return a new session, in the initial state and with an empty memory."""
@@ -109,13 +155,28 @@ class Machine:
         rows = self._rows_at.get(state, {}).get(trigger, ())
         return tuple(row for row in rows if all(guard.holds(memory) for guard in row.guards))
 
-    def _fire(self, session: Lifecycle, trigger: str) -> Row | None:
-        event = self._events.get(trigger)
-        if event is None or session.state not in event.transitions:
+    def _answer(self, state: str, memory: Memory, trigger: str) -> _Answer | None:
+        """Return what follows, or ``None`` if no row applies. It is found out once, and remembered."""
+        question = (state, memory, trigger)
+        if question not in self._answers:
+            taken = self._take(state, memory, trigger)
+            row = taken.row if taken is not None else None
+            self._answers[question] = (
+                _Answer(row, taken.state, self._updated(memory, row)) if taken is not None and row is not None else None
+            )
+        return self._answers[question]
+
+    def _take(self, state: str, memory: Memory, trigger: str) -> _Asked | None:
+        """Let ``transitions`` take a row: once for each content of the cells that the guards here look at."""
+        cells = self._looked_at.get((state, trigger))
+        if cells is None:
             return None
-        session._fired.clear()
-        event.trigger(session)
-        return session._fired.pop() if session._fired else None
+        question = (state, trigger, *(getattr(memory, cell) for cell in cells))
+        if question not in self._taken:
+            asked = _Asked(state, memory)
+            self._events[trigger].trigger(asked)
+            self._taken[question] = asked
+        return self._taken[question]
 
     def _updated(self, memory: Memory, row: Row) -> Memory:
         cells = memory._asdict()
@@ -126,7 +187,7 @@ class Machine:
                 cells[update.counter] = min(cells[update.counter] + 1, self._limits[update.counter])
         return Memory(**cells)
 
-    def _command(self, order: Order, serial: int, before: Memory, after: Memory) -> Command | None:
+    def _command(self, order: Order | OwnOrder, serial: int, before: Memory, after: Memory) -> Command | None:
         policy = self.policy
         match order:
             case Order.RENEW:
@@ -146,14 +207,33 @@ class Machine:
                 return Close(serial=serial, notify=not before.expired)
             case Order.GO_ON | Order.NOTHING:
                 return None
+            case Pause():
+                return Wait(
+                    serial=serial,
+                    ladder=order.name,
+                    attempt=1,
+                    rung_s=float(order.length_s),
+                    first_s=float(order.length_s),
+                    ceiling_s=float(order.longest_s),
+                )
+            case Perform():
+                return Own(
+                    serial=serial,
+                    name=order.name,
+                    deadline_s=order.deadline_s,
+                    outcomes=order.outcomes,
+                    otherwise=order.otherwise,
+                )
 
     def _wait(self, ladder: Ladder, serial: int, attempt: int) -> Wait:
         policy = self.policy
+        if (ladder, attempt) not in self._rungs:
+            self._rungs[ladder, attempt] = policy.rung_s(ladder, attempt)
         return Wait(
             serial=serial,
             ladder=ladder,
             attempt=attempt,
-            rung_s=policy.rung_s(ladder, attempt),
+            rung_s=self._rungs[ladder, attempt],
             first_s=policy.first_s(ladder),
             ceiling_s=policy.ceiling_s(ladder),
         )
@@ -170,11 +250,10 @@ class Lifecycle:
         outstanding: The command whose outcome is awaited, or ``None``.
     """
 
-    __slots__ = ("__weakref__", "_fired", "_machine", "_serial", "memory", "outstanding", "signals", "state")
+    __slots__ = ("__weakref__", "_machine", "_serial", "memory", "outstanding", "signals", "state")
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._fired: list[Row] = []
         self._serial = 0
         self.state: str = str(machine.table.initial)
         self.memory = Memory()
@@ -187,11 +266,24 @@ class Lifecycle:
         return self._machine.policy
 
     @property
+    def own_triggers(self) -> frozenset[str]:
+        """External triggers of a user's own table."""
+        return self._machine.external - EXTERNAL
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The names of the operations that a user's own table performs."""
+        return tuple(order.name for order in self._machine.table.performed)
+
+    @property
     def accepted(self) -> tuple[str, ...]:
         """The triggers that would be accepted now, whatever their serial number."""
         machine = self._machine
-        here = machine._rows_at[self.state]
-        return tuple(trigger for trigger in here if machine.applicable(self.state, self.memory, trigger))
+        here = (self.state, self.memory)
+        if here not in machine._accepted:
+            triggers = machine._rows_at[self.state]
+            machine._accepted[here] = tuple(trigger for trigger in triggers if machine._answer(*here, trigger))
+        return machine._accepted[here]
 
     def handle(self, trigger: str, *, serial: int | None = None) -> Step | None:
         """
@@ -208,14 +300,14 @@ class Lifecycle:
             TriggerRefused: If the table has no arc for it here. Nothing changed.
         """
         if trigger not in self._machine._events:
-            raise TriggerRefused(str(trigger), str(self.state), [str(name) for name in self.accepted])
-        if trigger not in EXTERNAL and (self.outstanding is None or serial != self.outstanding.serial):
+            raise TriggerRefused(str(trigger), str(self.state), self.accepted)
+        if trigger not in self._machine.external and (self.outstanding is None or serial != self.outstanding.serial):
             return None
         source, before, signals = self.state, self.memory, self.signals
-        row = self._machine._fire(self, trigger)
-        if row is None:
-            raise TriggerRefused(str(trigger), str(source), [str(name) for name in self.accepted])
-        after = self._machine._updated(before, row)
+        answer = self._machine._answer(source, before, trigger)
+        if answer is None:
+            raise TriggerRefused(str(trigger), str(source), self.accepted)
+        row, self.state, after = answer
         command = self._machine._command(row.order, self._serial + 1, before, after)
         self.memory = after
         if command is not None:
@@ -225,19 +317,19 @@ class Lifecycle:
             self.outstanding = None
         if row.clears_signals:
             self.signals = frozenset()
-        for rule in self._machine.table.signals:
-            if rule.order is row.order and all(guard.holds(after) for guard in rule.guards):
+        for rule in self._machine._raised_by.get(row.order, ()):
+            if all(guard.holds(after) for guard in rule.guards):
                 self.signals |= {rule.signal}
         return Step(
-            trigger=str(trigger),
-            source=source,
-            target=self.state,
-            before=before,
-            after=after,
-            command=command,
-            reason=row.reason,
-            raised=self.signals - signals,
-            cleared=signals - self.signals,
+            str(trigger),
+            source,
+            self.state,
+            before,
+            after,
+            command,
+            row.reason,
+            self.signals - signals,
+            signals - self.signals,
         )
 
     def snapshot(self) -> Snapshot:
@@ -258,7 +350,7 @@ def _holding(row: Row) -> Callable[[transitions.EventData], bool]:
     guards = row.guards
 
     def holds(event: transitions.EventData) -> bool:
-        memory = cast(Lifecycle, event.model).memory
+        memory = cast(_Asked, event.model).memory
         return all(guard.holds(memory) for guard in guards)
 
     return holds
@@ -266,4 +358,4 @@ def _holding(row: Row) -> Callable[[transitions.EventData], bool]:
 
 def _noting(row: Row) -> Callable[[transitions.EventData], None]:
     # The callback only notes which row was taken: it decides nothing, so nothing can hide in it.
-    return lambda event: cast(Lifecycle, event.model)._fired.append(row)
+    return lambda event: setattr(event.model, "row", row)

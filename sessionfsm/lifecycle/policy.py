@@ -239,7 +239,9 @@ def _doubled(first: float, ceiling: float, attempt: int) -> float:
     return float(min(first * 2.0 ** min(attempt - 1, 64), ceiling))
 
 
-def delay(wait: Wait, *, jitter: float, draw: float, retry_after_s: float | None = None) -> float:
+def delay(
+    wait: Wait, *, jitter: float, draw: float, retry_after_s: float | None = None, own_s: float | None = None
+) -> float:
     """
     Return how long *wait* lasts, in seconds: within [half its rung, its ceiling].
 
@@ -248,9 +250,13 @@ def delay(wait: Wait, *, jitter: float, draw: float, retry_after_s: float | None
         jitter: The policy's; what lies outside [0, 0.5] is clamped.
         draw: A number in [0, 1). The caller draws it, so that tests can choose it; what lies outside is clamped.
         retry_after_s: What the server asked for. It can lengthen the wait up to its ceiling, never shorten it.
+        own_s: What code of yours asks for instead of a draw. It is a wish as well: no shorter than the jitter allows,
+            no longer than the ceiling.
     """
-    share = _clamp(jitter, 0.0, 0.5) * _clamp(draw, 0.0, 1.0)
-    length = wait.rung_s * (1.0 - share)
+    jitter = _clamp(jitter, 0.0, 0.5)
+    length = wait.rung_s * (1.0 - jitter * _clamp(draw, 0.0, 1.0))
+    if own_s is not None:
+        length = max(_clamp(own_s, 0.0, wait.ceiling_s), wait.rung_s * (1.0 - jitter))
     if retry_after_s is not None and retry_after_s > length:
         length = retry_after_s
     return min(length, wait.ceiling_s)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
 from sessionfsm.errors import DefinitionError
 
+from .orders import Order, OwnOrder, Perform
 from .policy import Policy
 from .terms import Ladder, Signal, State, Trigger
 
@@ -25,7 +25,6 @@ __all__ = [
     "Guard",
     "Is",
     "Memory",
-    "Order",
     "Row",
     "SignalRule",
     "StateEntry",
@@ -67,6 +66,11 @@ class Is:
     flag: Flag
     value: bool
 
+    @property
+    def cell(self) -> Flag:
+        """What it looks at."""
+        return self.flag
+
     def holds(self, memory: Memory) -> bool:
         return bool(getattr(memory, self.flag) is self.value)
 
@@ -81,6 +85,11 @@ class Below:
     counter: Counter
     limit: int
 
+    @property
+    def cell(self) -> Counter:
+        """What it looks at."""
+        return self.counter
+
     def holds(self, memory: Memory) -> bool:
         return bool(getattr(memory, self.counter) < self.limit)
 
@@ -94,6 +103,11 @@ class AtLeast:
 
     counter: Counter
     limit: int
+
+    @property
+    def cell(self) -> Counter:
+        """What it looks at."""
+        return self.counter
 
     def holds(self, memory: Memory) -> bool:
         return bool(getattr(memory, self.counter) >= self.limit)
@@ -128,22 +142,7 @@ Guard: TypeAlias = Is | Below | AtLeast
 Update: TypeAlias = Assign | Count
 
 
-class Order(StrEnum):
-    """The command that an arc gives; the machine makes it a :data:`~sessionfsm.lifecycle.Command` with figures."""
-
-    RENEW = "renew"
-    POLL = "poll"
-    POLL_PACED = "poll, paced"
-    POLL_FRESH = "poll, on a fresh connection"
-    WAIT_SESSION = "wait session"
-    WAIT_TRANSPORT = "wait transport"
-    CLOSE = "close"
-    GO_ON = "go on"
-    """The outstanding operation continues."""
-    NOTHING = "nothing"
-
-
-_COUNTED: dict[Order, Counter] = {Order.WAIT_SESSION: "denials", Order.WAIT_TRANSPORT: "waits"}
+_COUNTED: dict[Order | OwnOrder, Counter] = {Order.WAIT_SESSION: "denials", Order.WAIT_TRANSPORT: "waits"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +156,7 @@ class Row:
         guards: What the memory must satisfy; all of them.
         target: The state afterwards.
         updates: What becomes of the memory, in order.
-        order: The command.
+        order: The command: one of the session's, or one of your own.
         reason: Why, in one sentence; it is written on records and pictures.
         clears_signals: Whether the arc proves that messages arrive, or begins anew.
     """
@@ -165,7 +164,7 @@ class Row:
     trigger: str
     sources: tuple[str, ...]
     target: str
-    order: Order
+    order: Order | OwnOrder
     reason: str
     guards: tuple[Guard, ...] = ()
     updates: tuple[Update, ...] = ()
@@ -198,8 +197,17 @@ class Table:
     """
     A whole lifecycle.
 
+    Attributes:
+        name: What it is called.
+        states: Every state.
+        rows: Every arc.
+        signals: When signals are raised.
+        initial: Where a session begins, and ends.
+        external: Triggers of your own that come from outside, as ``wake`` does: see :meth:`sessionfsm.Session.trigger`.
+
     Raises:
-        DefinitionError: If a state is named that is not in the table, or a wait is ordered that is not counted.
+        DefinitionError: If a state is named that is not in the table, a wait is ordered that is not counted, or a
+            trigger is named that nobody reports.
     """
 
     name: str
@@ -207,6 +215,7 @@ class Table:
     rows: tuple[Row, ...]
     signals: tuple[SignalRule, ...]
     initial: str = State.STOPPED
+    external: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [entry.name for entry in self.states]
@@ -225,11 +234,38 @@ class Table:
                         f"table {self.name!r}: the row for {row.trigger!r} names the state {name!r}, "
                         f"which is not among its states ({', '.join(names)})"
                     )
+        self._require_reporters()
+
+    def _require_reporters(self) -> None:
+        for name in self.external:
+            if not name or name in tuple(Trigger):
+                raise DefinitionError(f"table {self.name!r}: {name!r} is not a trigger of its own")
+        outcomes = {name for performed in self.performed for name in performed.reported}
+        for name in self.triggers:
+            if name not in (*Trigger, *self.external, *outcomes):
+                raise DefinitionError(
+                    f"table {self.name!r}: nobody reports {name!r}; "
+                    "write it into external=(...) if it comes from outside, or into the outcomes of a Perform"
+                )
+        if mixed := sorted(outcomes & set(self.external)):
+            raise DefinitionError(
+                f"table {self.name!r}: {', '.join(map(repr, mixed))} cannot be both external and an outcome"
+            )
+        orders = [row.order for row in self.rows if isinstance(row.order, OwnOrder)]
+        by_name = {order.name: order for order in orders}
+        for order in orders:
+            if by_name[order.name] != order:
+                raise DefinitionError(f"table {self.name!r}: two different orders are called {order.name!r}")
+
+    @property
+    def performed(self) -> tuple[Perform, ...]:
+        """Every operation of your own that a row orders, each once."""
+        return tuple(dict.fromkeys(row.order for row in self.rows if isinstance(row.order, Perform)))
 
     @property
     def triggers(self) -> tuple[str, ...]:
         """Every trigger that a row names, each once, in the order of the rows."""
-        return tuple(dict.fromkeys(row.trigger for row in self.rows))
+        return tuple(dict.fromkeys(str(row.trigger) for row in self.rows))
 
 
 def limits(policy: Policy) -> Mapping[Counter, int]:

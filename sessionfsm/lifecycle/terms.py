@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-__all__ = ["Close", "Command", "Ladder", "Poll", "Renew", "Signal", "State", "Trigger", "Wait"]
+__all__ = ["Close", "Command", "Ladder", "Own", "Poll", "Renew", "Signal", "State", "Trigger", "Wait"]
 
 
 class State(StrEnum):
@@ -118,7 +118,7 @@ class Wait:
 
     Attributes:
         serial: The number that the outcome must carry.
-        ladder: Which ladder ordered the wait.
+        ladder: Which ladder ordered the wait: a :class:`Ladder`, or the name of a pause in a table of your own.
         attempt: Which wait on this ladder it is since the ladder was reset; the first is 1. It stops at the top rung.
         rung_s: The wait before jitter, in seconds.
         first_s: The ladder's first rung: a wake never cuts the wait below it.
@@ -126,7 +126,7 @@ class Wait:
     """
 
     serial: int
-    ladder: Ladder
+    ladder: str
     attempt: int
     rung_s: float
     first_s: float
@@ -147,4 +147,24 @@ class Close:
     notify: bool
 
 
-Command: TypeAlias = Renew | Poll | Wait | Close
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """
+    Run an operation of your own, which a table of your own orders; then report what it says.
+
+    Attributes:
+        serial: The number that the outcome must carry.
+        name: Which one.
+        deadline_s: Seconds from its start; then it is cancelled.
+        outcomes: What it may say.
+        otherwise: What is reported when it raises, says anything else, or is not over by the deadline.
+    """
+
+    serial: int
+    name: str
+    deadline_s: float
+    outcomes: tuple[str, ...]
+    otherwise: str
+
+
+Command: TypeAlias = Renew | Poll | Wait | Own | Close

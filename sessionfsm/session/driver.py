@@ -6,16 +6,18 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeAlias
 
 import anyio
 
-from sessionfsm.errors import ILinkError
+from sessionfsm.errors import DefinitionError, ILinkError
 from sessionfsm.lifecycle import (
     Close,
     Command,
     Lifecycle,
     NoAnswer,
+    Own,
     Poll,
     Renew,
     Signal,
@@ -30,17 +32,23 @@ from sessionfsm.lifecycle import (
     delay,
 )
 
+from .cancellation import cancelled_from_outside
 from .health import Health
 from .inbox import Inbox
 from .operations import Operations, Seen
 from .records import Observer, Quiet, Record
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "OwnOperation", "WaitLength"]
 
 logger = logging.getLogger("sessionfsm")
 
 T = Trigger
 
+OwnOperation: TypeAlias = Callable[[Own], Awaitable[str]]
+"""Performs a command of a user's own table, and returns one of its outcomes."""
+
+WaitLength: TypeAlias = Callable[[Wait], float | None]
+"""Says how long a wait should last, in seconds; ``None`` leaves it to chance."""
 
 _WAY_OUT = {
     Signal.LOGIN_REQUIRED: "the server denies the session although it was renewed; probably the user scanned "
@@ -57,6 +65,8 @@ class Driver:
         lifecycle: The session's life; nobody else may move it.
         operations: What performs the commands.
         inbox: What is drained when the session stops.
+        own: What performs the commands of a user's own table, by name.
+        wait_length: What a user's own code wishes waits to be.
         observers: Called with every record.
         draw: Draws the jitter, a number in [0, 1).
         history: How many records are kept.
@@ -68,6 +78,8 @@ class Driver:
         operations: Operations,
         inbox: Inbox,
         *,
+        own: Mapping[str, OwnOperation] | None = None,
+        wait_length: WaitLength | None = None,
         observers: Iterable[Observer] = (),
         draw: Callable[[], float] = random.random,
         history: int = 256,
@@ -79,9 +91,20 @@ class Driver:
         self.history: deque[Record] = deque(maxlen=history)
         self.closed = anyio.Event()
         self.polls = 0
+        self._own = dict(own or {})
+        performed = lifecycle.operations
+        if missing := sorted(set(performed) - set(self._own)):
+            raise DefinitionError(
+                f"the lifecycle performs {', '.join(map(repr, missing))}: "
+                f"pass operations={{{missing[0]!r}: an async function}} to the session"
+            )
+        if unknown := sorted(set(self._own) - set(performed)):
+            raise DefinitionError(f"the lifecycle never performs {', '.join(map(repr, unknown))}")
+        self._wait_length = wait_length
         self._draw = draw
         self._reason = self._detail = ""
         self._stopping = False
+        self._told: deque[str] = deque()
         self._drain_until_s = 0.0
         self._clock_offset_s = 0.0
         self._wake = anyio.Event()
@@ -121,6 +144,19 @@ class Driver:
         if isinstance(self.lifecycle.outstanding, Wait):
             self._wake.set()
 
+    def trigger(self, name: str) -> None:
+        """Tell the session an external trigger of a user's own: at once in a wait, else when the request has ended."""
+        if name not in self.lifecycle.own_triggers:
+            known = ", ".join(map(repr, sorted(self.lifecycle.own_triggers))) or "none"
+            raise DefinitionError(f"the table has no external trigger {name!r} (its own: {known})")
+        if isinstance(self.lifecycle.outstanding, Wait | Own):
+            if name not in self.lifecycle.accepted:
+                return
+            if self._scope is not None:
+                self._scope.cancel()
+        if name not in self._told:
+            self._told.append(name)
+
     def health(self) -> Health:
         """Return how the session is now. May be called from any thread."""
         try:
@@ -150,19 +186,32 @@ class Driver:
         if isinstance(command, Close):
             await self._close(command)
             return self._handle(T.CLOSED, command)
-        trigger: Trigger | None = None
+        if not self._stopping and (told := self._next_told()):
+            return self._handle(told)
+        trigger: str | None = None
         seen: Seen | None = None
         with anyio.CancelScope() as self._scope:
             if not self._stopping:
                 trigger, seen = await self._perform(command)
         self._scope = None
-        if self._stopping or trigger is None:
+        if self._stopping:
             return self._handle(T.STOP)
+        if trigger is None:  # cut short by a trigger of a user's own, which the next round begins with
+            return command
         return self._handle(trigger, command, seen)
 
-    async def _perform(self, command: Renew | Poll | Wait) -> tuple[Trigger, Seen | None]:
+    def _next_told(self) -> str | None:
+        while self._told:
+            name = self._told.popleft()
+            if name in self.lifecycle.accepted:
+                return name
+        return None
+
+    async def _perform(self, command: Renew | Poll | Wait | Own) -> tuple[str, Seen | None]:
         if isinstance(command, Wait):
             return await self._waited(command), None
+        if isinstance(command, Own):
+            return await self._performed(command), None
         started = anyio.current_time()
         try:
             if isinstance(command, Renew):
@@ -200,6 +249,27 @@ class Driver:
             self._retry_at = None
             self._wake = anyio.Event()
 
+    async def _performed(self, command: Own) -> str:
+        """Run an operation of a user's own. Whatever it does, one of the outcomes that the table knows comes of it."""
+        account, name = self.operations.account, command.name
+        with anyio.CancelScope(deadline=anyio.current_time() + command.deadline_s):
+            try:
+                outcome = await self._own[name](command)
+            except Exception:
+                logger.exception("%s: the operation %r raised", account, name)
+                return command.otherwise
+            except BaseException as error:
+                if cancelled_from_outside(error):
+                    raise
+                logger.error("%s: the operation %r was cancelled from within", account, name)
+                return command.otherwise
+            if outcome in command.outcomes:
+                return str(outcome)
+            logger.error("%s: the operation %r said %.40r, which is not one of its outcomes", account, name, outcome)
+            return command.otherwise
+        logger.error("%s: the operation %r was not over after %g s", account, name, command.deadline_s)
+        return command.otherwise
+
     async def _close(self, command: Close) -> None:
         """Drain the handlers and say goodbye, side by side. It ends by itself, so it is not cut short."""
         policy = self.lifecycle.policy
@@ -223,7 +293,7 @@ class Driver:
         self.inbox.add_account(self.operations.account)
         self._handle(T.CREDENTIALS_CHANGED, command)
 
-    def _handle(self, trigger: Trigger, command: Command | None = None, seen: Seen | None = None) -> Command | None:
+    def _handle(self, trigger: str, command: Command | None = None, seen: Seen | None = None) -> Command | None:
         """Tell the lifecycle; tell everybody; return the next command."""
         ended = self.lifecycle.outstanding
         step = self.lifecycle.handle(trigger, serial=command.serial if command is not None else None)
@@ -240,14 +310,29 @@ class Driver:
         if isinstance(step.command, Wait):
             asked = seen.outcome.retry_after_s if seen and isinstance(seen.outcome, StatusAnswered) else None
             self._wait_s = delay(
-                step.command, jitter=self.lifecycle.policy.jitter, draw=self._draw(), retry_after_s=asked
+                step.command,
+                jitter=self.lifecycle.policy.jitter,
+                draw=self._draw(),
+                retry_after_s=asked,
+                own_s=self._wished(step.command),
             )
         if good and not step.changed and not step.cleared and seen is not None:
             self._count(seen)
         else:
             self._record(step, ended, seen, now)
         self._log(step, ended, good, now)
-        return step.command
+        return self.lifecycle.outstanding
+
+    def _wished(self, wait: Wait) -> float | None:
+        """Ask a user's own code how long to wait. What it says is clamped; what it raises is no answer."""
+        if self._wait_length is None:
+            return None
+        try:
+            wish = self._wait_length(wait)
+            return None if wish is None else float(wish)
+        except Exception:
+            logger.exception("%s: wait_length raised", self.operations.account)
+            return None
 
     def _count(self, seen: Seen) -> None:
         """Count a good poll that changed nothing."""

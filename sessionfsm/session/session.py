@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +18,8 @@ from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.secret import Secret
 from sessionfsm.store import Committed, MemoryStore, Runner, Store, Stored, StoreThread, ask_by, run_inline
 
-from .driver import Driver
+from .cancellation import cancelled_from_outside
+from .driver import Driver, OwnOperation, WaitLength
 from .health import Health
 from .inbox import Inbox
 from .operations import Operations
@@ -60,6 +59,10 @@ class Session:
         http: An HTTP client to share between sessions; by default the session has its own.
         bot_agent: How the bot names itself to the server, as ``name/version``.
         machine: A lifecycle of your own, to be shared by sessions; its policy is used then.
+        operations: What your lifecycle performs (:class:`~sessionfsm.lifecycle.Perform`), by name. An operation is
+            called with its command and returns one of the command's outcomes.
+        wait_length: Asked how long each wait should last, in seconds, before it begins; ``None`` leaves it to chance.
+            It is a wish: the wait stays within what the jitter allows and its ceiling, whatever is answered.
         observers: Called with every record; see :class:`~sessionfsm.Record`.
         history: How many records :attr:`history` keeps.
 
@@ -80,6 +83,8 @@ class Session:
         http: HttpClient | None = None,
         bot_agent: str = DEFAULT_BOT_AGENT,
         machine: Machine | None = None,
+        operations: Mapping[str, OwnOperation] | None = None,
+        wait_length: WaitLength | None = None,
         observers: Iterable[Observer] = (),
         history: int = 256,
         wall: Callable[[], float] = time.time,
@@ -116,6 +121,8 @@ class Session:
                 token=secret,
             ),
             self._inbox,
+            own=operations or {},
+            wait_length=wait_length,
             observers=observers,
             history=history,
         )
@@ -153,6 +160,18 @@ class Session:
     def wake(self) -> None:
         """Cut a wait short, though not below its ladder's first rung; does nothing when the session is not waiting."""
         self._driver.wake()
+
+    def trigger(self, name: str) -> None:
+        """
+        Tell the session one of the external triggers of your own table.
+
+        It ends a wait, or an operation of your own, at once. A request is not torn: it goes on to its end, and then
+        the session is told. In a state that has no row for it, nothing happens, as with :meth:`wake`.
+
+        Raises:
+            DefinitionError: If the table has no such external trigger.
+        """
+        self._driver.trigger(name)
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -256,7 +275,7 @@ class Session:
                 logger.exception("%s: the handler of message %d raised", stored.account, stored.number)
                 await self._inbox.failed(stored, error)
             except BaseException as error:
-                if _cancelled_from_outside(error):
+                if cancelled_from_outside(error):
                     self._inbox.put_back(stored)
                     raise
                 logger.error("%s: the handler of message %d was cancelled from within", stored.account, stored.number)
@@ -291,14 +310,6 @@ class _Messages:
         # The loop was left with a message in hand: another loop may have it.
         if self._last is not None and not self._inbox.closed():
             self._inbox.put_back(self._last)
-
-
-def _cancelled_from_outside(error: BaseException) -> bool:
-    """Whether somebody cancels this task. On asyncio a handler that awaits what it has cancelled raises the same."""
-    if not isinstance(error, asyncio.CancelledError) or anyio.current_effective_deadline() == -math.inf:
-        return True
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _message(stored: Stored) -> Message:

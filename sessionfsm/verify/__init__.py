@@ -1,6 +1,7 @@
 """Decides the properties of a lifecycle by searching everything that the running machine can do."""
 
 from .explore import Arc, Graph, Move, explore, moves
-from .properties import STATEMENTS, Finding, decide
+from .properties import STATEMENTS, decide
+from .report import Finding, Report, Verdict
 
-__all__ = ["STATEMENTS", "Arc", "Finding", "Graph", "Move", "decide", "explore", "moves"]
+__all__ = ["STATEMENTS", "Arc", "Finding", "Graph", "Move", "Report", "Verdict", "decide", "explore", "moves"]

@@ -17,6 +17,12 @@ __all__ = ["History", "Scale", "is_good", "is_loss", "rung"]
 
 T = Trigger
 
+_ANEW = frozenset({T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED})
+_GOOD = frozenset({T.POLLED, T.HURRIED})
+_NO_SIGNALS: frozenset[Signal] = frozenset()
+_TELLING = frozenset({T.POLLED, T.HURRIED, T.SESSION_EXPIRED, T.SESSION_LAPSED, T.POLL_FAILED, T.STORE_FAILED})
+"""How a poll ends that has an answer, or none for a reason: hollow answers before and after it are not in a row."""
+
 
 class Scale(NamedTuple):
     """
@@ -74,58 +80,52 @@ class History(NamedTuple):
 
     def after(self, arc: Arc, scale: Scale, *, renewing: bool) -> History:
         """Return the account after *arc*. *renewing*: the operation that it ends was a renewal."""
-        trigger = arc.move.trigger
-        if trigger in (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED):
+        trigger, command = arc.move.trigger, arc.step.command
+        if trigger in _ANEW:
             return History()
-        good, loss = is_good(trigger), is_loss(trigger, self)
-        lost, unrenewed, proved = self.lost, self.unrenewed, self.proved
-        if renewing and trigger is T.SESSION_RENEWED:
+        lost, unrenewed, proved, hollow, hurried, transport, session, signals = self
+        if trigger in _GOOD:
             lost = unrenewed = False
-        elif renewing and trigger is T.RENEWAL_FAILED and not scale.required:
-            unrenewed = False
-        if good:
-            lost = unrenewed = False
-        if loss:
-            lost = unrenewed = True
-        if trigger is T.POLLED:
-            proved = True
-        if isinstance(arc.command, Renew):
-            proved = False
-        hollow = self.hollow
-        if trigger is T.HOLLOW:
-            hollow = 0 if loss else hollow + 1
-        elif not renewing and trigger not in (T.SILENT, T.RETRY_DUE, T.WAKE):
-            hollow = 0
-        hurried = (
-            min(self.hurried + 1, scale.pace) if trigger is T.HURRIED else 0 if trigger is T.POLLED else self.hurried
-        )
-        transport, session = self.transport_waits, self.session_waits
-        if good or trigger is T.SILENT:
-            transport = 0
-        if good:
-            session = 0
-        if isinstance(arc.command, Wait):
-            if arc.command.ladder is Ladder.TRANSPORT:
-                transport = min(transport + 1, scale.transport)
+            transport = session = 0
+            signals = _NO_SIGNALS
+            if trigger == T.POLLED:
+                proved, hurried = True, 0
             else:
+                hurried = min(hurried + 1, scale.pace)
+        elif is_loss(trigger, self):
+            lost = unrenewed = True
+        elif trigger == T.SILENT:
+            transport = 0
+        elif renewing and trigger == T.SESSION_RENEWED:
+            lost = unrenewed = False
+        elif renewing and trigger == T.RENEWAL_FAILED and not scale.required:
+            unrenewed = False
+        if trigger == T.HOLLOW:
+            hollow = (hollow + 1) % 3
+        elif not renewing and trigger in _TELLING:
+            hollow = 0
+        if isinstance(command, Renew):
+            proved = False
+        elif isinstance(command, Wait):
+            if command.ladder == Ladder.TRANSPORT:
+                transport = min(transport + 1, scale.transport)
+                if transport >= scale.transport and lost:
+                    signals |= {Signal.RENEWAL_BLOCKED}
+            elif command.ladder == Ladder.SESSION:
                 session = min(session + 1, scale.session)
-        signals = frozenset[Signal]() if good else self.signals
-        if isinstance(arc.command, Wait):
-            if arc.command.ladder is Ladder.SESSION and session >= scale.denials:
-                signals |= {Signal.LOGIN_REQUIRED}
-            if arc.command.ladder is Ladder.TRANSPORT and transport >= scale.transport and lost:
-                signals |= {Signal.RENEWAL_BLOCKED}
+                if session >= scale.denials:
+                    signals |= {Signal.LOGIN_REQUIRED}
         return History(lost, unrenewed, proved, hollow, hurried, transport, session, signals)
 
 
-def is_good(trigger: Trigger) -> bool:
+def is_good(trigger: str) -> bool:
     """Return whether it is the end of a good poll."""
-    return trigger in (T.POLLED, T.HURRIED)
+    return trigger in _GOOD
 
 
-def is_loss(trigger: Trigger, before: History) -> bool:
+def is_loss(trigger: str, before: History) -> bool:
     """Return whether the server says, or shows by a third hollow answer in a row, that the session is gone."""
-    return trigger in (T.SESSION_EXPIRED, T.SESSION_LAPSED) or (trigger is T.HOLLOW and before.hollow == 2)
+    return trigger in (T.SESSION_EXPIRED, T.SESSION_LAPSED) or (trigger == T.HOLLOW and before.hollow == 2)
 
 
 def rung(first_s: float, ceiling_s: float, attempt: int) -> float:

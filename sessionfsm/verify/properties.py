@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sessionfsm.errors import TriggerRefused
-from sessionfsm.lifecycle import Lifecycle, Machine, Poll, Renew, Snapshot, State, Trigger
+from sessionfsm.lifecycle import Lifecycle, Machine, Poll, Renew, Snapshot, Trigger
 
 from . import bounds
-from .explore import Arc, Graph, explore
-from .history import History, Scale, is_good
-from .rules import LIVE, RULES, Seen
+from .explore import LIMIT, Arc, Graph, explore
+from .history import History, Scale, is_good, is_loss
+from .report import Finding, Report
+from .rules import NAMED, RULES, Rule, Seen, is_live, rules_for
 
-__all__ = ["STATEMENTS", "Finding", "decide"]
+__all__ = ["STATEMENTS", "decide"]
 
 T = Trigger
 ROUNDING_S = 1e-6
@@ -52,35 +54,40 @@ STATEMENTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+def decide(machine: Machine, limit: int = LIMIT) -> Report:
     """
-    What was found about one property.
+    Search the whole reachable graph of *machine* and decide every property.
 
-    Attributes:
-        id: Such as ``P1``.
-        statement: What it says.
-        holds: Whether it holds.
-        figure: The exact figure behind it, where it has one: (value, unit).
-        why: What is wrong; empty if it holds.
-        counterexample: The shortest way to where it breaks, or the path that reaches the figure.
+    Args:
+        limit: After so many configurations the search gives up. What was broken so far is refuted; the rest undecided.
     """
+    with _collector_paused():
+        graph = explore(machine, limit)
+        found = _decide_rules(graph)
+        for number, check in _CHECKS.items():
+            found[number] = check(graph) if graph.whole else _finding(number, None)
+        if not graph.whole:
+            found = {number: finding if finding.why else _given_up(graph, number) for number, finding in found.items()}
+    return Report(
+        policy=graph.policy,
+        table=machine.table.name,
+        states=len(graph.nodes),
+        transitions=graph.transitions,
+        properties={number: found[number] for number in STATEMENTS},
+    )
 
-    id: str
-    statement: str
-    holds: bool
-    figure: tuple[float, str] | None = None
-    why: str = ""
-    counterexample: tuple[Arc, ...] = ()
 
-
-def decide(machine: Machine) -> dict[str, Finding]:
-    """Search the whole reachable graph of *machine* and decide every property."""
-    graph = explore(machine)
-    found = _decide_rules(graph)
-    for number, check in _CHECKS.items():
-        found[number] = check(graph)
-    return {number: found[number] for number in STATEMENTS}
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # The graph grows to some hundred thousand objects, none of them garbage: the collector would walk through them
+    # again and again, for a third of the time that the search takes.
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _finding(
@@ -89,30 +96,45 @@ def _finding(
     return Finding(
         id=number,
         statement=STATEMENTS[number],
-        holds=why is None,
+        verdict="proved" if why is None else "refuted",
         figure=figure,
         why=why or "",
         counterexample=tuple(path or ()) if why else (),
     )
 
 
+def _given_up(graph: Graph, number: str) -> Finding:
+    why = f"the search gave up at {len(graph.nodes):,} configurations; so far nothing was found"
+    return Finding(id=number, statement=STATEMENTS[number], verdict="undecided", why=why)
+
+
 def _decide_rules(graph: Graph) -> dict[str, Finding]:
     """Walk machine and history side by side, breadth first, so that the first break found is a shortest one."""
-    scale = Scale.of(graph.policy)
+    policy, nodes = graph.policy, graph.nodes
+    scale = Scale.of(policy)
+    named = dict(NAMED)
+    for snapshot in nodes:
+        named.setdefault(snapshot.state, type(snapshot.outstanding))
     start = (0, History())
     came: dict[tuple[int, History], tuple[tuple[int, History], Arc] | None] = {start: None}
     queue = deque([start])
+    rules: dict[tuple[str, type], list[tuple[str, Rule]]] = {}
     broken: dict[str, tuple[str, list[Arc]]] = {}
     while queue:
         here = queue.popleft()
         node, history = here
-        before = graph.nodes[node]
+        before = nodes[node]
         renewing = isinstance(before.outstanding, Renew)
         for arc in graph.arcs[node]:
+            trigger, command, after = arc.move.trigger, arc.step.command, nodes[arc.target]
             then = history.after(arc, scale, renewing=renewing)
-            seen = Seen(graph.policy, before, graph.nodes[arc.target], arc, history, then)
-            for number, rule in RULES.items():
-                if number not in broken and (why := rule(seen)):
+            loss = is_loss(trigger, history)
+            seen = Seen(policy, before, after, trigger, command, history, then, loss, named[after.state])
+            kind = (trigger, type(command))
+            if kind not in rules:
+                rules[kind] = rules_for(*kind)
+            for number, rule in rules[kind]:
+                if (why := rule(seen)) and number not in broken:
                     broken[number] = (why, [*_path(came, here), arc])
             there = (arc.target, then)
             if there not in came:
@@ -132,7 +154,8 @@ def _path(
 
 
 def _p0(graph: Graph) -> Finding:
-    missing = [state for state in State if all(node.state != state for node in graph.nodes)]
+    met = {node.state for node in graph.nodes}
+    missing = [state for state in graph.machine.states if state not in met]
     if missing:
         return _finding("P0", f"the state {missing[0]} cannot be reached")
     into: list[list[int]] = [[] for _ in graph.nodes]
@@ -149,20 +172,25 @@ def _p0(graph: Graph) -> Finding:
                 reaching.add(node)
                 hopeful.append(node)
     for node, snapshot in enumerate(graph.nodes):
-        if snapshot.state not in LIVE:
+        if not is_live(snapshot):
             continue
         if node not in reaching:
-            return _finding("P0", f"from a reachable {snapshot.state} no good poll can be reached")
+            return _finding("P0", f"from a reachable {snapshot.state} no good poll can be reached", graph.way_to(node))
         ends = [
             last.target
             for first in graph.arcs[node]
-            if first.move.trigger is T.STOP
+            if first.move.trigger == T.STOP
             for last in graph.arcs[first.target]
-            if last.move.trigger is T.CLOSED
+            if last.move.trigger == T.CLOSED
         ]
-        if not ends or any(graph.nodes[end].state != State.STOPPED for end in ends):
-            return _finding("P0", f"from a reachable {snapshot.state}, stop and closed do not lead to stopped")
+        if not ends or any(graph.nodes[end].outstanding or graph.nodes[end].state != _initial(graph) for end in ends):
+            why = f"from a reachable {snapshot.state}, stop and closed do not lead to {_initial(graph)}"
+            return _finding("P0", why, graph.way_to(node))
     return _finding("P0", None)
+
+
+def _initial(graph: Graph) -> str:
+    return graph.nodes[0].state
 
 
 def _p2(graph: Graph) -> Finding:
@@ -173,23 +201,30 @@ def _p4(graph: Graph) -> Finding:
     machine, session = graph.machine, graph.machine.session()
     if graph.refused:
         node, move = graph.refused[0]
-        return _finding("P4", f"{move.trigger} can occur in {graph.nodes[node].state}, and there is no row for it")
-    every = dict.fromkeys((*T, *machine.table.triggers))
+        why = f"{move.trigger} can occur in {graph.nodes[node].state}, and there is no row for it"
+        return _finding("P4", why, graph.way_to(node))
+    asked = set()
     for node, snapshot in enumerate(graph.nodes):
+        place = snapshot[:2]
+        if place in asked:  # which rows apply is a matter of state and memory alone
+            continue
+        asked.add(place)
         possible = {arc.move.trigger for arc in graph.arcs[node]}
-        for trigger in every:
-            rows = len(machine.applicable(snapshot.state, snapshot.memory, trigger))
+        for trigger in possible:
+            rows = len(machine.applicable(*place, trigger))
+            if rows != 1:
+                return _finding("P4", f"{rows} rows apply to {trigger} in {snapshot.state}", graph.way_to(node))
+        session.restore(snapshot)
+        for trigger in machine.triggers:
             if trigger in possible:
-                if rows != 1:
-                    return _finding("P4", f"{rows} rows apply to {trigger} in {snapshot.state}")
                 continue
-            session.restore(snapshot)
             try:
                 step = session.handle(trigger, serial=0)
             except TriggerRefused:
                 step = None
             if step is not None or _changed(session, snapshot):
-                return _finding("P4", f"{trigger} cannot occur in {snapshot.state}, and yet it changed something")
+                why = f"{trigger} cannot occur in {snapshot.state}, and yet it changed something"
+                return _finding("P4", why, graph.way_to(node))
     return _finding("P4", None)
 
 
@@ -245,25 +280,26 @@ def _p8(graph: Graph) -> Finding:
 
 
 def _p11(graph: Graph) -> Finding:
-    session = graph.machine.session()
     for arcs in graph.arcs:
         for arc in arcs:
             if arc.command is not None and arc.command.serial == 0:  # that of the operation which has just ended
-                return _finding(
-                    "P11", f"after {arc.move.trigger} the new operation has the number of the old one", [arc]
-                )
-    for snapshot in graph.nodes:
-        for trigger in T:
-            if trigger in (T.START, T.STOP, T.WAKE):
-                continue
-            for stale in (-2, -1, 1, None):
-                session.restore(snapshot)
+                why = f"after {arc.move.trigger} the new operation has the number of the old one"
+                return _finding("P11", why, [*graph.way_to(arc.source), arc])
+    session = graph.machine.session()
+    outcomes = [trigger for trigger in graph.machine.triggers if trigger not in graph.machine.external]
+    for node, snapshot in enumerate(graph.nodes):
+        session.restore(snapshot)
+        for trigger in outcomes:
+            for stale in (-1, 1, None):
                 try:
                     dropped = session.handle(trigger, serial=stale) is None
                 except TriggerRefused:
-                    dropped = True  # nobody waits for it here
-                if not dropped or _changed(session, snapshot):
-                    return _finding("P11", f"a late {trigger} is not dropped in {snapshot.state}")
+                    dropped = True  # the table knows no such trigger
+                if not dropped:
+                    return _finding("P11", f"a late {trigger} is not dropped in {snapshot.state}", graph.way_to(node))
+        if _changed(session, snapshot):
+            why = f"a late outcome that was dropped changed something in {snapshot.state}"
+            return _finding("P11", why, graph.way_to(node))
     return _finding("P11", None)
 
 

@@ -2,85 +2,104 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
 
-from sessionfsm.lifecycle import Close, Ladder, Policy, Poll, Renew, Snapshot, State, Trigger, Wait
+from sessionfsm.lifecycle import Close, Command, Ladder, Policy, Poll, Renew, Snapshot, State, Trigger, Wait
 
-from .explore import Arc
-from .history import History, is_good, is_loss, rung
+from .history import History, is_good, rung
 
-__all__ = ["RULES", "Seen"]
+__all__ = ["NAMED", "RULES", "Rule", "Seen", "is_live", "rules_for"]
 
 T = Trigger
-LIVE = (State.RECOVERING, State.ACTIVE, State.BACKOFF)
 
-
-class Seen(NamedTuple):
-    """One arc with everything that a rule may look at."""
-
-    policy: Policy
-    before: Snapshot
-    after: Snapshot
-    arc: Arc
-    history: History
-    then: History
-
-    @property
-    def trigger(self) -> Trigger:
-        return self.arc.move.trigger
-
-    @property
-    def loss(self) -> bool:
-        return is_loss(self.trigger, self.history)
-
-
-def p1_no_poll_without_renewal(seen: Seen) -> str | None:
-    if isinstance(seen.arc.command, Poll) and seen.then.unrenewed:
-        ended = "succeeded" if seen.policy.renewal == "required" else "ended"
-        return f"a poll is ordered after a loss although no notifystart has {ended} since"
-    return None
-
-
-_NAMED: dict[str, type] = {
+NAMED: Mapping[str, type] = {
     State.RECOVERING: Renew,
     State.ACTIVE: Poll,
     State.BACKOFF: Wait,
     State.STOPPING: Close,
     State.STOPPED: type(None),
 }
+"""The operation that each state names. A state of a user's own names the one that it is first met with."""
+
+
+def is_live(snapshot: Snapshot) -> bool:
+    """Return whether the session lives: something is outstanding, and it is not the close."""
+    return snapshot.outstanding is not None and not isinstance(snapshot.outstanding, Close)
+
+
+class Seen(NamedTuple):
+    """
+    One arc with everything that a rule may look at.
+
+    Attributes:
+        policy: The figures.
+        before: The configuration before.
+        after: The configuration after.
+        trigger: What happened.
+        command: What was ordered.
+        history: The account before.
+        then: The account after.
+        loss: Whether the session was lost by this.
+        named: The operation that the state after it names.
+    """
+
+    policy: Policy
+    before: Snapshot
+    after: Snapshot
+    trigger: str
+    command: Command | None
+    history: History
+    then: History
+    loss: bool
+    named: type
+
+
+def p1_no_poll_without_renewal(seen: Seen) -> str | None:
+    if isinstance(seen.command, Poll) and seen.then.unrenewed:
+        ended = "succeeded" if seen.policy.renewal == "required" else "ended"
+        return f"a poll is ordered after a loss although no notifystart has {ended} since"
+    return None
 
 
 def p3_one_operation(seen: Seen) -> str | None:
-    named = _NAMED.get(seen.after.state)
-    if named is not None and not isinstance(seen.after.outstanding, named):
-        return f"in {seen.after.state} the outstanding operation is {type(seen.after.outstanding).__name__}"
-    if seen.after.state in LIVE and seen.arc.command is None and seen.before.outstanding != seen.after.outstanding:
+    if not isinstance(seen.after.outstanding, seen.named):
+        return f"in {seen.after.state} the outstanding operation is {_kind(seen.after)}, not {seen.named.__name__}"
+    if is_live(seen.after) and seen.command is None and seen.before.outstanding != seen.after.outstanding:
         return "an operation is outstanding that nobody ordered"
-    if seen.arc.command is None and seen.trigger not in (T.CLOSED, T.CREDENTIALS_CHANGED):
+    if seen.command is None and seen.trigger not in (T.CLOSED, T.CREDENTIALS_CHANGED):
         return f"{seen.trigger} ended the operation, and nothing was ordered in its place"
     return None
 
 
+def _kind(snapshot: Snapshot) -> str:
+    return "nothing" if snapshot.outstanding is None else type(snapshot.outstanding).__name__
+
+
 def p5_stop_orders_the_close(seen: Seen) -> str | None:
-    if seen.trigger is T.STOP:
-        if not isinstance(seen.arc.command, Close):
+    if seen.trigger == T.STOP:
+        if not isinstance(seen.command, Close):
             return "stop ordered something other than the close"
-        if seen.arc.command.notify == seen.history.lost:
+        if seen.command.notify == seen.history.lost:
             return "notifystop is for a session that the server knows, and only for that"
-    elif isinstance(seen.arc.command, Close):
+    elif isinstance(seen.command, Close):
         return f"{seen.trigger} ordered a close"
-    if seen.trigger is T.CLOSED and seen.arc.command is not None:
+    if seen.trigger == T.CLOSED and seen.command is not None:
         return "there is a command after the close"
     return None
 
 
 def p9_kth_wait_is_kth_rung(seen: Seen) -> str | None:
-    wait = seen.arc.command
+    wait = seen.command
     if not isinstance(wait, Wait):
         return None
     policy = seen.policy
-    if wait.ladder is Ladder.SESSION:
+    if wait.ladder == Ladder.SESSION:
         first, ceiling, number = policy.session_first_s, policy.session_ceiling_s, seen.then.session_waits
+    elif wait.ladder != Ladder.TRANSPORT:  # a pause of a user's own: a ladder with one rung
+        first, ceiling, number = wait.first_s, wait.ceiling_s, 1
+        if wait.rung_s != first:
+            return f"the pause {wait.ladder!r} is {wait.rung_s:g} s, not {first:g} s"
     else:
         first, ceiling, number = policy.transport_first_s, policy.transport_ceiling_s, seen.then.transport_waits
     expected = rung(first, ceiling, number)
@@ -94,34 +113,35 @@ def p9_kth_wait_is_kth_rung(seen: Seen) -> str | None:
 def p10_what_resets(seen: Seen) -> str | None:
     before, after, trigger = seen.before.memory, seen.after.memory, seen.trigger
     anew = trigger in (T.STOP, T.CREDENTIALS_CHANGED)
-    if after.waits < before.waits and not (anew or is_good(trigger) or trigger is T.SILENT):
+    if after.waits < before.waits and not (anew or is_good(trigger) or trigger == T.SILENT):
         return f"{trigger} took waits from {before.waits} to {after.waits}"
     if after.denials < before.denials and not (anew or is_good(trigger)):
         return f"{trigger} took denials from {before.denials} to {after.denials}"
-    if after.hurries < before.hurries and not (anew or trigger is T.POLLED):
+    if after.hurries < before.hurries and not (anew or trigger == T.POLLED):
         return f"{trigger} took hurries from {before.hurries} to {after.hurries}"
-    if after.trusted and not before.trusted and trigger is not T.POLLED:
+    if after.trusted and not before.trusted and trigger != T.POLLED:
         return f"{trigger} made the session trusted"
     return None
 
 
 def p12_only_stop_ends(seen: Seen) -> str | None:
-    ended = seen.before.state in LIVE and seen.after.state in (State.STOPPED, State.STOPPING)
-    if ended and seen.trigger is not T.STOP:
+    if is_live(seen.before) and not is_live(seen.after) and seen.trigger != T.STOP:
         return f"{seen.trigger} ended the session"
-    if seen.trigger is T.START and not isinstance(seen.arc.command, Renew):
+    if seen.trigger == T.START and not isinstance(seen.command, Renew):
         return "start did not begin with a renewal"
     return None
 
 
 def p13_ladder_follows_cause(seen: Seen) -> str | None:
-    wait = seen.arc.command
+    wait = seen.command
     if not isinstance(wait, Wait):
         return None
-    handshake_denied = isinstance(seen.before.outstanding, Renew) and seen.trigger is T.SESSION_EXPIRED
+    handshake_denied = isinstance(seen.before.outstanding, Renew) and seen.trigger == T.SESSION_EXPIRED
     denied = handshake_denied or (seen.loss and not seen.history.lost)
     expected = Ladder.SESSION if denied else Ladder.TRANSPORT
-    return None if wait.ladder is expected else f"{seen.trigger} ordered a {wait.ladder} wait, not a {expected} one"
+    if wait.ladder == expected or (wait.ladder not in tuple(Ladder) and seen.trigger not in tuple(Trigger)):
+        return None
+    return f"{seen.trigger} ordered a {wait.ladder} wait, not a {expected} one"
 
 
 def p14_expired_is_lost(seen: Seen) -> str | None:
@@ -132,7 +152,7 @@ def p14_expired_is_lost(seen: Seen) -> str | None:
 
 
 def p15_paced_exactly(seen: Seen) -> str | None:
-    poll = seen.arc.command
+    poll = seen.command
     if not isinstance(poll, Poll):
         return None
     expected = 0.0
@@ -141,7 +161,7 @@ def p15_paced_exactly(seen: Seen) -> str | None:
         expected = rung(seen.policy.pace_first_s, seen.policy.pace_ceiling_s, count)
     if poll.pace_s != expected:
         return f"after {seen.trigger} the poll is paced {poll.pace_s:g} s, not {expected:g} s"
-    if poll.fresh != (seen.trigger is T.SILENT):
+    if poll.fresh != (seen.trigger == T.SILENT):
         return "a fresh connection is for the poll after a silent one, and only for that"
     return None
 
@@ -149,31 +169,32 @@ def p15_paced_exactly(seen: Seen) -> str | None:
 def p16_first_loss_renews_at_once(seen: Seen) -> str | None:
     if not seen.loss or not isinstance(seen.before.outstanding, Poll):
         return None
-    at_once = seen.history.proved or seen.trigger is T.SESSION_LAPSED
-    if at_once and not isinstance(seen.arc.command, Renew):
+    at_once = seen.history.proved or seen.trigger == T.SESSION_LAPSED
+    if at_once and not isinstance(seen.command, Renew):
         return "the loss of a session that had proved itself, or was held, did not renew at once"
-    if not at_once and not isinstance(seen.arc.command, Wait):
+    if not at_once and not isinstance(seen.command, Wait):
         return "the loss of a session that had not proved itself did not wait"
     return None
 
 
 def p17_no_needless_renewal(seen: Seen) -> str | None:
-    if not isinstance(seen.arc.command, Renew):
+    if not isinstance(seen.command, Renew):
         return None
     after_wait = isinstance(seen.before.outstanding, Wait)
     if (
         seen.trigger in (T.START, T.SESSION_LAPSED)
         or (after_wait and seen.trigger in (T.RETRY_DUE, T.WAKE))
         or (seen.loss and seen.history.proved)
+        or seen.trigger not in tuple(Trigger)  # a user's own row says so
     ):
         return None
     return f"{seen.trigger} ordered a renewal"
 
 
 def p18_three_hollow_are_a_loss(seen: Seen) -> str | None:
-    if seen.trigger is not T.HOLLOW:
+    if seen.trigger != T.HOLLOW:
         return None
-    polls_on = isinstance(seen.arc.command, Poll)
+    polls_on = isinstance(seen.command, Poll)
     if seen.loss and polls_on:
         return "the third hollow answer in a row was not taken for a loss"
     if not seen.loss and not polls_on:
@@ -188,7 +209,9 @@ def p19_signals_say_what_is(seen: Seen) -> str | None:
     return None
 
 
-RULES = {
+Rule: TypeAlias = Callable[[Seen], str | None]
+
+RULES: Mapping[str, Rule] = {
     "P1": p1_no_poll_without_renewal,
     "P3": p3_one_operation,
     "P5": p5_stop_orders_the_close,
@@ -203,3 +226,23 @@ RULES = {
     "P18": p18_three_hollow_are_a_loss,
     "P19": p19_signals_say_what_is,
 }
+
+_SPEAK_OF: Mapping[str, tuple[frozenset[str], frozenset[type]]] = {
+    "P1": (frozenset(), frozenset({Poll})),
+    "P5": (frozenset({T.STOP, T.CLOSED}), frozenset({Close})),
+    "P9": (frozenset(), frozenset({Wait})),
+    "P12": (frozenset({T.START}), frozenset({Close, type(None)})),
+    "P13": (frozenset(), frozenset({Wait})),
+    "P15": (frozenset(), frozenset({Poll})),
+    "P16": (frozenset({T.SESSION_EXPIRED, T.SESSION_LAPSED, T.HOLLOW}), frozenset()),
+    "P17": (frozenset(), frozenset({Renew})),
+    "P18": (frozenset({T.HOLLOW}), frozenset()),
+}
+"""Rules that have nothing to say unless one of these triggers happened, or such a command was ordered."""
+
+
+def rules_for(trigger: str, kind: type) -> list[tuple[str, Rule]]:
+    """Return the rules that can say something about an arc with this trigger and a command of this *kind*."""
+    everything = (frozenset({trigger}), frozenset({kind}))
+    spoken_of = ((number, _SPEAK_OF.get(number, everything)) for number in RULES)
+    return [(number, RULES[number]) for number, (triggers, kinds) in spoken_of if trigger in triggers or kind in kinds]

@@ -117,7 +117,9 @@ def test_labels_have_nothing_that_mermaid_takes_for_its_own() -> None:
     row = Row(trigger=wild, sources=(wild,), target="end of it", order=Order.RENEW, reason=wild)
     loop = Row(trigger=wild, sources=(wild,), target=wild, order=Order.NOTHING, reason=wild)
     states = (StateEntry(name=wild, meaning=wild), StateEntry(name="end of it", meaning=""))
-    picture = mermaid(machine_of(Table(name=wild, states=states, rows=(row, loop), signals=(), initial=wild)))
+    picture = mermaid(
+        machine_of(Table(name=wild, states=states, rows=(row, loop), signals=(), initial=wild, external=(wild,)))
+    )
     for line in picture.splitlines()[1:]:
         shape, _, label = line.strip().partition(" : ")
         assert re.fullmatch(r"\w+( --> \w+)?|\[\*\] --> \w+|\w+ --> \[\*\]", shape)
@@ -162,7 +164,9 @@ def test_the_table_speaks_of_all_that_is_remembered() -> None:
 def test_a_bar_does_not_break_the_table() -> None:
     """Words of one's own with a bar in them stay in their column."""
     row = Row(trigger="a|b", sources=("s",), target="s", order=Order.NOTHING, reason="this | that")
-    table = Table(name="t", states=(StateEntry(name="s", meaning="x|y"),), rows=(row,), signals=(), initial="s")
+    table = Table(
+        name="t", states=(StateEntry(name="s", meaning="x|y"),), rows=(row,), signals=(), initial="s", external=("a|b",)
+    )
     _, rows, _ = cells_in(markdown(machine_of(table)))
     assert len(rows) == 1
     assert len(rows[0]) == 7

@@ -1,0 +1,76 @@
+"""What a search found: one finding for each property, and the figures behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sessionfsm.lifecycle import Policy
+
+from .explore import Arc
+
+__all__ = ["Finding", "Report", "Verdict"]
+
+Verdict = Literal["proved", "refuted", "undecided"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """
+    What was found about one property.
+
+    Attributes:
+        id: Such as ``P1``.
+        statement: What it says.
+        verdict: Proved, refuted, or undecided; *why* says what stood in the way.
+        figure: The exact figure behind it, where it has one: (value, unit).
+        why: What is wrong; empty if it is proved.
+        counterexample: The shortest way to where it breaks; empty if it is not refuted, or breaks nowhere in a run.
+    """
+
+    id: str
+    statement: str
+    verdict: Verdict
+    figure: tuple[float, str] | None = None
+    why: str = ""
+    counterexample: tuple[Arc, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is proved."""
+        return self.verdict == "proved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """
+    What was found about one machine.
+
+    Attributes:
+        policy: The figures that it runs on.
+        table: What its table is called.
+        states: How many configurations are reachable: state, memory, signals, and the command that is outstanding.
+        transitions: How many arcs there are between them.
+        properties: The findings, by id.
+    """
+
+    policy: Policy
+    table: str
+    states: int
+    transitions: int
+    properties: Mapping[str, Finding]
+
+    def __getitem__(self, number: str) -> Finding:
+        return self.properties[number]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Refuted if one property is, else undecided if one is, else proved."""
+        verdicts = {finding.verdict for finding in self.properties.values()}
+        return "refuted" if "refuted" in verdicts else "undecided" if "undecided" in verdicts else "proved"
+
+    @property
+    def holds(self) -> bool:
+        """Whether every property is proved."""
+        return self.verdict == "proved"
