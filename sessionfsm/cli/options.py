@@ -17,18 +17,21 @@ from .problems import CommandError
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-    from sessionfsm.lifecycle import Policy
+    from sessionfsm.lifecycle import Machine, Policy
     from sessionfsm.secret import Secret
 
 __all__ = [
     "Commands",
     "Parser",
     "add_connection",
+    "add_machine",
     "add_policy",
     "add_verbose",
     "amount",
+    "count",
     "demo_duration",
     "duration",
+    "machine_of",
     "policy_of",
     "port",
     "token_of",
@@ -93,6 +96,13 @@ def amount(text: str) -> float:
     return _number(text, lambda value: value >= 0, "a number of seconds, 0 or more")
 
 
+def count(text: str) -> int:
+    """Read a whole number, more than 0."""
+    if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def port(text: str) -> int:
     """Read a port; 0 means any that is free."""
     if not (text.isascii() and text.isdigit() and int(text[:9]) <= 65535):
@@ -114,6 +124,11 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Add ``--policy``."""
     parser.add_argument("--policy", metavar="FILE", help="a TOML file with other figures than the default policy's")
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Add ``--machine``."""
+    parser.add_argument("--machine", metavar="MODULE:ATTR", help="a lifecycle of your own instead of the default one")
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +158,22 @@ def policy_of(args: argparse.Namespace) -> Policy:
     from sessionfsm.config import load_policy
 
     return load_policy(args.policy)
+
+
+def machine_of(args: argparse.Namespace) -> Machine:
+    """
+    Return the machine that *args* name, or the default one, on the policy that they name.
+
+    Raises:
+        DefinitionError: If the policy or the machine cannot be had.
+    """
+    if args.machine is None:
+        from sessionfsm.lifecycle import Machine
+
+        return Machine(policy_of(args))
+    from sessionfsm.config import load_machine
+
+    return load_machine(args.machine, policy_of(args) if args.policy is not None else None)
 
 
 def token_of(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Secret:

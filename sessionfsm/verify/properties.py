@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sessionfsm.errors import TriggerRefused
-from sessionfsm.lifecycle import Lifecycle, Machine, Poll, Renew, Snapshot, Trigger
+from sessionfsm.lifecycle import Lifecycle, Machine, Poll, Renew, Snapshot, Trigger, Wait
 
 from . import bounds
 from .explore import LIMIT, Arc, Graph, explore
@@ -194,7 +194,8 @@ def _initial(graph: Graph) -> str:
 
 
 def _p2(graph: Graph) -> Finding:
-    return _finding("P2", bounds.odd_waits(graph), figure=(graph.policy.longest_ceiling_s, "s"))
+    waits = [node.outstanding.ceiling_s for node in graph.nodes if isinstance(node.outstanding, Wait)]
+    return _finding("P2", bounds.odd_waits(graph), figure=(max(waits, default=0.0), "s"))
 
 
 def _p4(graph: Graph) -> Finding:

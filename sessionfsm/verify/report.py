@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from sessionfsm.lifecycle import Policy
 
@@ -41,6 +42,22 @@ class Finding:
         """Whether it is proved."""
         return self.verdict == "proved"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, fit for JSON. A counterexample is told as steps and as a Mermaid sequence diagram."""
+        from .counterexample import sequence_diagram, steps
+
+        shown = None
+        if self.verdict == "refuted":
+            shown = {"steps": steps(self.counterexample), "sequence_diagram": sequence_diagram(self)}
+        return {
+            "id": self.id,
+            "verdict": self.verdict,
+            "statement": self.statement,
+            "figure": None if self.figure is None else _finite(dict(zip(("value", "unit"), self.figure, strict=True))),
+            "why": self.why or None,
+            "counterexample": shown,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -74,3 +91,19 @@ class Report:
     def holds(self) -> bool:
         """Whether every property is proved."""
         return self.verdict == "proved"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, fit for JSON."""
+        return {
+            "verdict": self.verdict,
+            "table": self.table,
+            "policy": asdict(self.policy),
+            "states": self.states,
+            "transitions": self.transitions,
+            "properties": [finding.to_dict() for finding in self.properties.values()],
+        }
+
+
+def _finite(figure: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity."""
+    return {key: None if value == math.inf else value for key, value in figure.items()}

@@ -1,0 +1,52 @@
+"""``sessionfsm verify``: decide every property of a machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .options import add_machine, add_policy, add_verbose, count
+
+if TYPE_CHECKING:
+    from .options import Commands
+
+__all__ = ["add_to"]
+
+_EPILOG = """\
+Everything that the machine can reach is searched, whatever server, network and chance do. A property is proved,
+refuted by the shortest run that breaks it, or undecided. What each one says: docs/explanation/lifecycle.md.
+
+MODULE:ATTR is a Table, a Machine, or a function that takes a policy and returns one of them.
+
+Exit codes: 0 all proved, 1 one is refuted, 3 one is undecided, 2 misuse.
+
+examples:
+  sessionfsm verify
+  sessionfsm verify --policy policy.toml
+  sessionfsm verify --machine sessionfsm.examples:official_client --sequence
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "verify",
+        help="prove the lifecycle, or refute it with the shortest run that breaks it",
+        description="Decide P0 to P19 on everything that a machine can reach.",
+        epilog=_EPILOG,
+    )
+    add_policy(parser)
+    add_machine(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    parser.add_argument("--sequence", action="store_true", help="show counterexamples as Mermaid sequence diagrams too")
+    parser.add_argument(
+        "--limit", type=count, metavar="N", help="give up after N configurations (default: 200000): undecided then"
+    )
+    add_verbose(parser)
+    parser.set_defaults(call=_call, parser=parser, stops_in_order=False)
+
+
+def _call(args: argparse.Namespace) -> int:
+    from .verifying import verify
+
+    return verify(args)
