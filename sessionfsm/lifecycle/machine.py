@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from typing import NamedTuple, cast
 
 import transitions
@@ -67,11 +68,26 @@ class Step(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What the table says to a trigger: a function of state and memory alone, because guards and updates are data."""
+    """
+    What the table says to a trigger: a function of state and memory alone, because guards and updates are data.
 
-    row: Row
+    Attributes:
+        target: The state afterwards.
+        after: The memory afterwards.
+        command: Makes the command when it is given its number; ``None`` if nothing is ordered.
+        ends: Whether nothing is outstanding afterwards.
+        clears: Whether the signals that are up are cleared.
+        raised: Which signals it raises.
+        reason: Why.
+    """
+
     target: str
     after: Memory
+    command: Callable[..., Command] | None
+    ends: bool
+    clears: bool
+    raised: frozenset[Signal]
+    reason: str
 
 
 class _Asked:
@@ -104,8 +120,8 @@ class Machine:
         self._limits = limits(self.policy)
         self._answers: dict[tuple[str, Memory, str], _Answer | None] = {}
         self._taken: dict[tuple[object, ...], _Asked] = {}
+        self._makers: dict[Command, Callable[..., Command]] = {}
         self._accepted: dict[tuple[str, Memory], tuple[str, ...]] = {}
-        self._rungs: dict[tuple[Ladder, int], float] = {}
         self._raised_by: dict[Order | OwnOrder, list[SignalRule]] = {}
         for rule in self.table.signals:
             self._raised_by.setdefault(rule.order, []).append(rule)
@@ -158,13 +174,31 @@ class Machine:
     def _answer(self, state: str, memory: Memory, trigger: str) -> _Answer | None:
         """Return what follows, or ``None`` if no row applies. It is found out once, and remembered."""
         question = (state, memory, trigger)
-        if question not in self._answers:
-            taken = self._take(state, memory, trigger)
-            row = taken.row if taken is not None else None
-            self._answers[question] = (
-                _Answer(row, taken.state, self._updated(memory, row)) if taken is not None and row is not None else None
-            )
-        return self._answers[question]
+        try:
+            return self._answers[question]
+        except KeyError:
+            answer = self._answers[question] = self._find_out(state, memory, trigger)
+            return answer
+
+    def _find_out(self, state: str, memory: Memory, trigger: str) -> _Answer | None:
+        taken = self._take(state, memory, trigger)
+        if taken is None or taken.row is None:
+            return None
+        row, after = taken.row, self._updated(memory, taken.row)
+        command = self._command(row.order, memory, after)
+        return _Answer(
+            target=taken.state,
+            after=after,
+            command=self._maker(command) if command is not None else None,
+            ends=row.order is Order.NOTHING,
+            clears=row.clears_signals,
+            raised=frozenset(
+                rule.signal
+                for rule in self._raised_by.get(row.order, ())
+                if all(guard.holds(after) for guard in rule.guards)
+            ),
+            reason=row.reason,
+        )
 
     def _take(self, state: str, memory: Memory, trigger: str) -> _Asked | None:
         """Let ``transitions`` take a row: once for each content of the cells that the guards here look at."""
@@ -187,8 +221,16 @@ class Machine:
                 cells[update.counter] = min(cells[update.counter] + 1, self._limits[update.counter])
         return Memory(**cells)
 
-    def _command(self, order: Order | OwnOrder, serial: int, before: Memory, after: Memory) -> Command | None:
-        policy = self.policy
+    def _maker(self, command: Command) -> Callable[..., Command]:
+        """Return what makes *command* with another number. (``replace`` does the same, in several times the time.)"""
+        if command not in self._makers:
+            cells = {field.name: getattr(command, field.name) for field in fields(command) if field.name != "serial"}
+            self._makers[command] = partial(type(command), **cells)
+        return self._makers[command]
+
+    def _command(self, order: Order | OwnOrder, before: Memory, after: Memory) -> Command | None:
+        """Return what *order* means with this policy, without a number yet."""
+        policy, serial = self.policy, 0
         match order:
             case Order.RENEW:
                 return Renew(serial=serial, deadline_s=policy.renewal_deadline_s)
@@ -199,9 +241,9 @@ class Machine:
             case Order.POLL_FRESH:
                 return Poll(serial=serial, fresh=True)
             case Order.WAIT_SESSION:
-                return self._wait(Ladder.SESSION, serial, after.denials)
+                return self._wait(Ladder.SESSION, after.denials)
             case Order.WAIT_TRANSPORT:
-                return self._wait(Ladder.TRANSPORT, serial, after.waits)
+                return self._wait(Ladder.TRANSPORT, after.waits)
             case Order.CLOSE:
                 # A lost session is not told goodbye: the server does not know it (protocol.md, section 2.4).
                 return Close(serial=serial, notify=not before.expired)
@@ -225,15 +267,13 @@ class Machine:
                     otherwise=order.otherwise,
                 )
 
-    def _wait(self, ladder: Ladder, serial: int, attempt: int) -> Wait:
+    def _wait(self, ladder: Ladder, attempt: int) -> Wait:
         policy = self.policy
-        if (ladder, attempt) not in self._rungs:
-            self._rungs[ladder, attempt] = policy.rung_s(ladder, attempt)
         return Wait(
-            serial=serial,
+            serial=0,
             ladder=ladder,
             attempt=attempt,
-            rung_s=self._rungs[ladder, attempt],
+            rung_s=policy.rung_s(ladder, attempt),
             first_s=policy.first_s(ladder),
             ceiling_s=policy.ceiling_s(ladder),
         )
@@ -307,30 +347,18 @@ class Lifecycle:
         answer = self._machine._answer(source, before, trigger)
         if answer is None:
             raise TriggerRefused(str(trigger), str(source), self.accepted)
-        row, self.state, after = answer
-        command = self._machine._command(row.order, self._serial + 1, before, after)
-        self.memory = after
-        if command is not None:
-            self._serial = command.serial
-            self.outstanding = command
-        elif row.order is Order.NOTHING:
+        target, after, make, ends, clears, raised, reason = answer
+        command = None
+        if make is not None:
+            self._serial += 1
+            self.outstanding = command = make(serial=self._serial)
+        elif ends:
             self.outstanding = None
-        if row.clears_signals:
-            self.signals = frozenset()
-        for rule in self._machine._raised_by.get(row.order, ()):
-            if all(guard.holds(after) for guard in rule.guards):
-                self.signals |= {rule.signal}
-        return Step(
-            str(trigger),
-            source,
-            self.state,
-            before,
-            after,
-            command,
-            row.reason,
-            self.signals - signals,
-            signals - self.signals,
-        )
+        self.state, self.memory = target, after
+        if raised or clears:
+            self.signals = raised if clears else signals | raised
+        now = self.signals
+        return Step(str(trigger), source, target, before, after, command, reason, now - signals, signals - now)
 
     def snapshot(self) -> Snapshot:
         """Return what decides the future, with the serial number taken out."""

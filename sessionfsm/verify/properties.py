@@ -123,10 +123,13 @@ def _decide_rules(graph: Graph) -> dict[str, Finding]:
     while queue:
         here = queue.popleft()
         node, history = here
-        before = nodes[node]
+        before, told = nodes[node], None
         renewing = isinstance(before.outstanding, Renew)
         for arc in graph.arcs[node]:
-            trigger, command, after = arc.move.trigger, arc.step.command, nodes[arc.target]
+            if arc.step is told:  # the same with other news: nothing here looks at that
+                continue
+            told = arc.step
+            trigger, command, after = arc.move.trigger, told.command, nodes[arc.target]
             then = history.after(arc, scale, renewing=renewing)
             loss = is_loss(trigger, history)
             seen = Seen(policy, before, after, trigger, command, history, then, loss, named[after.state])

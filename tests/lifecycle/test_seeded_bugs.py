@@ -18,6 +18,7 @@ from sessionfsm.lifecycle import (
     Machine,
     Memory,
     Order,
+    OwnOrder,
     Policy,
     Row,
     State,
@@ -98,14 +99,14 @@ WAIT_SESSION = (Count("denials"), Assign("expired", True), Assign("trusted", Fal
 
 
 class AlwaysSaysGoodbye(Machine):
-    def _command(self, order: Order, serial: int, before: Memory, after: Memory) -> Command | None:
-        command = super()._command(order, serial, before, after)
+    def _command(self, order: Order | OwnOrder, before: Memory, after: Memory) -> Command | None:
+        command = super()._command(order, before, after)
         return replace(command, notify=True) if isinstance(command, Close) else command
 
 
 class SkipsTheFirstRung(Machine):
-    def _wait(self, ladder: Ladder, serial: int, attempt: int) -> Wait:
-        return super()._wait(ladder, serial, attempt + 1)
+    def _wait(self, ladder: Ladder, attempt: int) -> Wait:
+        return super()._wait(ladder, attempt + 1)
 
 
 class IgnoresSerials(Machine):
