@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Poll, Renew, Trigger, Wait, delay
+from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Command, Poll, Renew, Trigger, Wait, delay
 
 from .explore import Arc, Graph
 
@@ -217,28 +217,39 @@ def _onward(graph: Graph, source: int, start: float, script: dict[type, Trigger]
                 pending.append((arc.target, when))
 
 
-def odd_waits(graph: Graph) -> str | None:
-    """Return what is wrong with a wait or a pace that the machine can order (P2), or ``None``."""
-    for snapshot in graph.nodes:
+def odd_waits(graph: Graph) -> tuple[str, int] | None:
+    """Return what is wrong with a wait or a pace that the machine can order (P2), and where; or ``None``."""
+    met: set[Command | None] = set()
+    for node, snapshot in enumerate(graph.nodes):
         operation = snapshot.outstanding
-        if isinstance(operation, Poll) and operation.pace_s and not 1.0 <= operation.pace_s <= 60.0:
-            return f"a pace of {operation.pace_s:g} s can be ordered"
-        if not isinstance(operation, Wait):
-            continue
-        if operation.ceiling_s > 900:
-            return f"a ceiling of {operation.ceiling_s:g} s can be ordered"
-        if operation.first_s < 1.0:
-            return f"a first rung of {operation.first_s:g} s can be ordered"
-        for draw in (0.0, 0.5, 1.0 - 2**-53, -1.0, 2.0, math.nan):
-            for asked in (None, -1.0, 0.0, operation.ceiling_s / 2, 1e12, math.inf, math.nan):
-                length = delay(operation, jitter=graph.policy.jitter, draw=draw, retry_after_s=asked)
-                asked_for = min(asked, operation.ceiling_s) if asked is not None and asked > 0 else 0.0
-                least = operation.rung_s * (1 - graph.policy.jitter * min(max(draw, 0.0), 1.0))  # nan draws nothing
-                if asked_for > length or (draw == draw and length < least - 1e-9):
-                    return f"a wait of {length:g} s, where {max(asked_for, least):g} s were due"
+        if operation not in met:
+            met.add(operation)
+            if why := _odd(operation, graph.policy.jitter):
+                return why, node
+    return None
+
+
+def _odd(operation: Command | None, jitter: float) -> str | None:
+    if isinstance(operation, Poll) and operation.pace_s and not 1.0 <= operation.pace_s <= 60.0:
+        return f"a pace of {operation.pace_s:g} s can be ordered"
+    if not isinstance(operation, Wait):
+        return None
+    if operation.ceiling_s > 900:
+        return f"a ceiling of {operation.ceiling_s:g} s can be ordered"
+    if operation.first_s < 1.0:
+        return f"a first rung of {operation.first_s:g} s can be ordered"
+    for draw in (0.0, 0.5, 1.0 - 2**-53, -1.0, 2.0, math.nan):
+        for asked in (None, -1.0, 0.0, operation.ceiling_s / 2, 1e12, math.inf, math.nan):
+            length = delay(operation, jitter=jitter, draw=draw, retry_after_s=asked)
+            asked_for = min(asked, operation.ceiling_s) if asked is not None and asked > 0 else 0.0
+            least = operation.rung_s * (1 - jitter * min(max(draw, 0.0), 1.0))  # nan draws nothing
+            if asked_for > length or (draw == draw and length < least - 1e-9):
+                return f"a wait of {length:g} s, where {max(asked_for, least):g} s were due"
+            for own in (None, -1.0, 0.0, operation.ceiling_s / 2, 1e12, math.inf, -math.inf, math.nan):
+                length = delay(operation, jitter=jitter, draw=draw, retry_after_s=asked, own_s=own)
                 if not operation.rung_s / 2 <= length <= operation.ceiling_s:
                     return (
                         f"rung {operation.rung_s:g} s of a ladder up to {operation.ceiling_s:g} s becomes "
-                        f"a wait of {length:g} s (draw {draw:g}, Retry-After {asked})"
+                        f"a wait of {length:g} s (draw {draw:g}, Retry-After {asked}, own wish {own})"
                     )
     return None

@@ -105,7 +105,7 @@ class History(NamedTuple):
         elif not renewing and trigger in _TELLING:
             hollow = 0
         if isinstance(command, Renew):
-            proved = False
+            proved, hollow = False, 0
         elif isinstance(command, Wait):
             if command.ladder == Ladder.TRANSPORT:
                 transport = min(transport + 1, scale.transport)

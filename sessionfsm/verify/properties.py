@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sessionfsm.errors import TriggerRefused
-from sessionfsm.lifecycle import Lifecycle, Machine, Poll, Renew, Snapshot, Trigger, Wait
+from sessionfsm.lifecycle import Ladder, Lifecycle, Machine, Own, Poll, Renew, Snapshot, Trigger, Wait
 
-from . import bounds
+from . import bounds, shortest
 from .explore import LIMIT, Arc, Graph, explore
 from .history import History, Scale, is_good, is_loss
 from .report import Finding, Report
@@ -198,7 +198,9 @@ def _initial(graph: Graph) -> str:
 
 def _p2(graph: Graph) -> Finding:
     waits = [node.outstanding.ceiling_s for node in graph.nodes if isinstance(node.outstanding, Wait)]
-    return _finding("P2", bounds.odd_waits(graph), figure=(max(waits, default=0.0), "s"))
+    odd = bounds.odd_waits(graph)
+    why, path = (odd[0], graph.way_to(odd[1])) if odd is not None else (None, [])
+    return _finding("P2", why, path, (max(waits, default=0.0), "s"))
 
 
 def _p4(graph: Graph) -> Finding:
@@ -252,35 +254,62 @@ def _p6(graph: Graph) -> Finding:
         silence, path = bounds.longest_gap(graph, (Renew, Poll), store)
         between_polls, poll_path = bounds.longest_gap(graph, (Poll,), exempt)
     except bounds.Unbounded as found:
-        return _finding("P6", "there is a cycle without a request: silence is not bounded", found.path)
+        why = "there is a cycle without a request: silence is not bounded"
+        return _finding("P6", why, _from_start(graph, found.path))
     hints = (None, math.nan, math.inf, -1.0, 0.0, 1.0, 35_000.0, 3_600_000.0, 1e300)
     longest = max(policy.poll_deadline_s(hint) for hint in hints)
     if longest > policy.longest_poll_s:
         return _finding("P6", f"a hint of the server can make a poll last {longest:g} s")
     figure = (silence, "s")
-    bound = policy.silence_bound_s
-    if silence > min(bound, 1200) + ROUNDING_S:
-        return _finding("P6", f"two requests in a row can be {silence:g} s apart", path, figure)
-    if between_polls > bound + policy.renewal_deadline_s + ROUNDING_S:
-        return _finding("P6", f"two polls in a row can be {between_polls:g} s apart", poll_path, figure)
+    bound = policy.silence_bound_s + _own_s(graph)
+    most = min(bound, 1200) + ROUNDING_S
+    if silence > most:
+        run = shortest.most_time_between(graph, (Renew, Poll), most, store) or _from_start(graph, path)
+        return _finding("P6", f"two requests in a row can be {silence:g} s apart", run, figure)
+    most = bound + policy.renewal_deadline_s + ROUNDING_S
+    if between_polls > most:
+        run = shortest.most_time_between(graph, (Poll,), most, exempt) or _from_start(graph, poll_path)
+        return _finding("P6", f"two polls in a row can be {between_polls:g} s apart", run, figure)
     return _finding("P6", None, figure=figure)
+
+
+def _own_s(graph: Graph) -> float:
+    """What pauses and operations of a user's own may add to a silence: each of them once."""
+    own: dict[str, float] = {}
+    for node in graph.nodes:
+        match node.outstanding:
+            case Wait(ladder=name, ceiling_s=most) if name not in tuple(Ladder):
+                own[name] = most
+            case Own(name=name, deadline_s=most):
+                own[name] = most
+    return sum(own.values())
 
 
 def _p7(graph: Graph) -> Finding:
     try:
         longest, path = bounds.longest_resumption(graph)
     except bounds.Unbounded as found:
-        return _finding("P7", "good answers alone do not lead to a good poll", found.path)
-    over = longest > graph.policy.resumption_bound_s + ROUNDING_S
-    why = f"resumption can take {longest:g} s" if over else None
-    return _finding("P7", why, path, (longest, "s"))
+        return _finding("P7", "good answers alone do not lead to a good poll", _from_start(graph, found.path))
+    most = graph.policy.resumption_bound_s + _own_s(graph) + ROUNDING_S
+    if longest <= most:
+        return _finding("P7", None, figure=(longest, "s"))
+    run = shortest.most_time_to_resume(graph, most) or _from_start(graph, path)
+    return _finding("P7", f"resumption can take {longest:g} s", run, (longest, "s"))
 
 
 def _p8(graph: Graph) -> Finding:
     excess, path = bounds.most_excess(graph, bounds.RATE)
-    over = excess > bounds.RATE + 1e-9
-    why = f"a window of W seconds can have {excess:.3g} + 10/3 · W requests or more" if over else None
-    return _finding("P8", why, path, (excess, "requests above 10/3 a second"))
+    figure = (excess, "requests above 10/3 a second")
+    if excess <= bounds.RATE + 1e-9:
+        return _finding("P8", None, figure=figure)
+    why = f"a window of W seconds can have {excess:.3g} + 10/3 · W requests or more"
+    run = shortest.too_many_requests(graph, bounds.RATE, bounds.RATE + 1e-9) or _from_start(graph, path)
+    return _finding("P8", why, run, figure)
+
+
+def _from_start(graph: Graph, path: list[Arc]) -> list[Arc]:
+    """Return *path* with a shortest way to its beginning."""
+    return [*graph.way_to(path[0].source), *path] if path else path
 
 
 def _p11(graph: Graph) -> Finding:

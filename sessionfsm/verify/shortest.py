@@ -1,0 +1,113 @@
+"""The shortest run that breaks a bound: fewest steps from the start, whatever their times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+from sessionfsm.lifecycle import Poll, Renew, Trigger, Wait
+
+from .explore import Arc, Graph
+
+__all__ = ["most_time_between", "most_time_to_resume", "too_many_requests"]
+
+T = Trigger
+ANEW = (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED)
+_STEPS = 5_000
+"""No run that is longer is looked for."""
+
+_WELL = {Renew: (T.SESSION_RENEWED,), Poll: (T.POLLED, T.HURRIED), Wait: (T.RETRY_DUE,)}
+
+# (the last arc, where it leads, what is carried there, whether the bound is broken by it)
+_Onward = Callable[[Any, float], Iterator[tuple[Arc, Hashable, float, bool]]]
+
+
+def _shortest(start: Hashable, onward: _Onward) -> list[Arc] | None:
+    """
+    Return the shortest way on which *onward* says that the bound is broken.
+
+    Step by step the largest value that can be carried to each place is kept: whoever comes later with less can break
+    nothing that the first could not have broken sooner.
+    """
+    layer: dict[Hashable, float] = {start: -math.inf}
+    best = dict(layer)
+    came: list[dict[Hashable, tuple[Hashable, Arc]]] = []
+    for _ in range(_STEPS):
+        following: dict[Hashable, float] = {}
+        links: dict[Hashable, tuple[Hashable, Arc]] = {}
+        came.append(links)
+        for place, value in layer.items():
+            for arc, there, carried, broken in onward(place, value):
+                if broken:
+                    links[there] = (place, arc)
+                    return _way(came, there)
+                if carried > best.get(there, -math.inf) + 1e-9 or there not in best:
+                    best[there] = following[there] = carried
+                    links[there] = (place, arc)
+        if not following:
+            return None
+        layer = following
+    return None
+
+
+def _way(came: list[dict[Hashable, tuple[Hashable, Arc]]], place: Hashable) -> list[Arc]:
+    way = []
+    for links in reversed(came):
+        place, arc = links[place]
+        way.append(arc)
+    return way[::-1]
+
+
+def most_time_between(
+    graph: Graph, kinds: tuple[type, ...], allowed_s: float, leave_out: Callable[[Arc], bool]
+) -> list[Arc] | None:
+    """Return the shortest run in which two operations in a row of these kinds start further apart than *allowed_s*."""
+
+    def onward(place: int, value: float) -> Iterator[tuple[Arc, Hashable, float, bool]]:
+        for arc in graph.arcs[place]:
+            started = isinstance(graph.nodes[arc.target].outstanding, kinds)
+            if arc.move.trigger in ANEW:
+                yield arc, arc.target, 0.0 if started else -math.inf, False
+            elif not leave_out(arc):
+                length = value + arc.most_s()
+                yield arc, arc.target, 0.0 if started else length, started and length > allowed_s
+            else:
+                yield arc, arc.target, 0.0 if started else -math.inf, False
+
+    return _shortest(0, onward)
+
+
+def most_time_to_resume(graph: Graph, allowed_s: float) -> list[Arc] | None:
+    """Return the shortest run in which a good poll comes later than *allowed_s*, though all goes well by then."""
+
+    def onward(place: tuple[int, bool], value: float) -> Iterator[tuple[Arc, Hashable, float, bool]]:
+        node, well = place
+        operation = graph.nodes[node].outstanding
+        for arc in graph.arcs[node]:
+            if well:
+                if arc.move.trigger in _WELL.get(type(operation), ()):
+                    ends = isinstance(operation, Poll)
+                    length = value + (arc.move.most_s if ends else arc.most_s())
+                    if not ends or length > allowed_s:
+                        yield arc, (arc.target, True), length, ends
+                continue
+            yield arc, (arc.target, False), -math.inf, False
+            if isinstance(operation, Renew | Poll | Wait) and arc.move.trigger not in ANEW:
+                yield arc, (arc.target, True), arc.most_s(), False
+
+    return _shortest((0, False), onward)
+
+
+def too_many_requests(graph: Graph, rate: float, allowed: float) -> list[Arc] | None:
+    """Return the shortest run with a window in which requests - *rate* · seconds exceeds *allowed*."""
+
+    def onward(place: int, value: float) -> Iterator[tuple[Arc, Hashable, float, bool]]:
+        for arc in graph.arcs[place]:
+            fresh = arc.move.news or arc.move.trigger in ANEW
+            carried = 0.0 if fresh else max(0.0, value - rate * arc.least_s())
+            if isinstance(arc.command, Renew | Poll):
+                carried += 1.0
+            yield arc, arc.target, carried, carried > allowed
+
+    return _shortest(0, onward)
