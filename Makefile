@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types pins clean
+.PHONY: help setup demo test prove lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,10 @@ demo: $(READY)  ## watch sessions fall and come back on a simulated server (ARGS
 test: $(READY)  ## run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
+prove: $(READY)  ## prove P1, P2, P6, P10 for every policy, with a certificate in proof/ (ARGS="FOLDER")
+	@$(BIN)/python -m sessionfsm.verify.prove_all $(ARGS)
+	@$(BIN)/python -m pytest -q -m slow tests/verify
+
 lint: $(READY)  ## check style, format and the import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "lint: not formatted as above; write: $(BIN)/ruff format" >&2; exit 1; }
@@ -41,7 +45,7 @@ types: $(READY)  ## check the types
 pins:  ## pin pyproject.toml and .requirements/dev.in anew (needs uv; ARGS=--upgrade for newer versions)
 	@uv=$(BIN)/uv; [ -x "$$uv" ] || uv=$$(command -v uv) || { echo "pins: uv is missing; write: pip install uv" >&2; exit 1; }; \
 	"$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --extra cli --extra testing $(ARGS) --output-file $(PINS) pyproject.toml .requirements/dev.in
+	    --extra cli --extra testing --extra prove $(ARGS) --output-file $(PINS) pyproject.toml .requirements/dev.in
 	@echo "pins: $$(grep -c '==' $(PINS)) packages in $(PINS)"
 
 clean:  ## remove caches and build output; .venv stays

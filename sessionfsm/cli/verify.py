@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .options import add_machine, add_policy, add_verbose, count
+from .problems import CommandError
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -23,6 +24,7 @@ Exit codes: 0 all proved, 1 one is refuted, 3 one is undecided, 2 misuse.
 examples:
   sessionfsm verify
   sessionfsm verify --policy policy.toml
+  sessionfsm verify --prove --certificate proof
   sessionfsm verify --machine sessionfsm.examples:official_client --sequence
 """
 
@@ -42,11 +44,19 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--limit", type=count, metavar="N", help="give up after N configurations (default: 200000): undecided then"
     )
+    parser.add_argument(
+        "--prove",
+        action="store_true",
+        help="prove P1, P2, P6 and P10 for every policy at once, by a solver (needs the extra: sessionfsm[prove])",
+    )
+    parser.add_argument("--certificate", metavar="DIR", help="with --prove: keep the proof in this folder, as SMT-LIB")
     add_verbose(parser)
     parser.set_defaults(call=_call, parser=parser, stops_in_order=False)
 
 
 def _call(args: argparse.Namespace) -> int:
-    from .verifying import verify
+    if args.certificate is not None and not args.prove:
+        raise CommandError("--certificate keeps what --prove proves; give both")
+    from .verifying import prove, verify
 
-    return verify(args)
+    return prove(args) if args.prove else verify(args)

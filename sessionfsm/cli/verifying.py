@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from sessionfsm.verify import Finding, Report, decide
 from sessionfsm.verify.counterexample import narrate, sequence_diagram
@@ -16,10 +17,15 @@ from sessionfsm.verify.explore import LIMIT
 
 from .exit_codes import ExitCode
 from .options import machine_of
+from .problems import CommandError
 
-__all__ = ["verify"]
+if TYPE_CHECKING:
+    from sessionfsm.verify.solver import Proof
+
+__all__ = ["prove", "verify"]
 
 _CODES = {"proved": ExitCode.OK, "refuted": ExitCode.FAILED, "undecided": ExitCode.UNDECIDED}
+_SAID = {"proved": ExitCode.OK, "refuted": ExitCode.FAILED, "unknown": ExitCode.UNDECIDED}
 _WIDEST = 120
 
 
@@ -37,6 +43,44 @@ def verify(args: argparse.Namespace) -> int:
             print(line)
     sys.stdout.flush()
     return _CODES[report.verdict]
+
+
+def prove(args: argparse.Namespace) -> int:
+    """Ask the solver, print what it said, and return the exit code."""
+    from sessionfsm.verify import solver
+
+    proofs = solver.prove(machine_of(args))
+    if args.certificate is not None:
+        try:
+            solver.write_certificate(proofs, args.certificate)
+        except OSError as error:
+            raise CommandError(f"the folder {args.certificate} cannot be written: {error.strerror or error}") from None
+    if args.json:
+        print(json.dumps({"properties": [_proof(proof) for proof in proofs]}, ensure_ascii=False))
+    else:
+        for proof in proofs:
+            note = f": {proof.why}" if proof.why else ""
+            print(f"{proof.id:<4}{proof.verdict:<8} for {proof.scope}, in {proof.seconds:.2f} s{note}")
+            if proof.counterexample is not None:
+                for number, event in enumerate(proof.counterexample.events, start=1):
+                    print(f"    {number:>3}. {event.at_s:>8.1f} s  {event.trigger} → {event.state}")
+    sys.stdout.flush()
+    said = {proof.verdict for proof in proofs}
+    return next(_SAID[verdict] for verdict in ("refuted", "unknown", "proved") if verdict in said)
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    run = proof.counterexample
+    return {
+        "id": proof.id,
+        "statement": proof.statement,
+        "scope": proof.scope,
+        "verdict": proof.verdict,
+        "why": proof.why or None,
+        "seconds": proof.seconds,
+        "obligations": len(proof.obligations),
+        "counterexample": None if run is None else [event._asdict() for event in run.events],
+    }
 
 
 def _lines(report: Report, took: float, width: int, sequence: bool) -> Iterator[str]:
