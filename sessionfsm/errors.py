@@ -10,6 +10,7 @@ Every error that sessionfsm raises, in one tree.
     ├── TriggerRefused                 this trigger is not possible in this state; nothing was changed
     ├── CredentialsMissing             there is no token
     ├── StoreError                     the store could not do what it was asked; nothing was half done
+    ├── PropertyBroken                 a session did what its machine cannot do; a monitor ended it
     └── ILinkError                     a call to iLink did not succeed
         ├── SessionLost                the session: -14, or HTTP 401 / 403
         ├── ConversationClosed         this conversation: -2, -3, -4; the session is not touched
@@ -41,6 +42,7 @@ __all__ = [
     "DefinitionError",
     "ILinkError",
     "PolicyError",
+    "PropertyBroken",
     "ServerRefused",
     "SessionFSMError",
     "SessionLost",
@@ -105,6 +107,21 @@ class CredentialsMissing(SessionFSMError):
 
 class StoreError(SessionFSMError):
     """The store could not do what it was asked. Nothing was half done."""
+
+
+class PropertyBroken(SessionFSMError):
+    """
+    A session did what its machine says cannot be done. A monitor raised it, and that ended the session in order.
+
+    Attributes:
+        property: Such as ``P1``.
+        number: The record that shows it.
+    """
+
+    def __init__(self, message: str, *, property: str, number: int) -> None:
+        super().__init__(message)
+        self.property = property
+        self.number = number
 
 
 class ILinkError(SessionFSMError):

@@ -2,8 +2,9 @@
 
 from .health import Health
 from .inbox import Inbox
-from .monitor import RecordMonitor, RequestMonitor, Violation
-from .records import Observer, Quiet, Record
+from .monitor import RequestMonitor, Violation
+from .record_monitor import RecordMonitor
+from .records import Observer, Quiet, Record, Witness
 from .session import Session
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "RequestMonitor",
     "Session",
     "Violation",
+    "Witness",
 ]

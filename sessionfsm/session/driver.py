@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import anyio
 
-from sessionfsm.errors import DefinitionError, ILinkError
+from sessionfsm.errors import DefinitionError, ILinkError, PropertyBroken
 from sessionfsm.lifecycle import (
     Close,
     Command,
@@ -70,6 +70,7 @@ class Driver:
         observers: Called with every record.
         draw: Draws the jitter, a number in [0, 1).
         history: How many records are kept.
+        every_poll: Good polls that change nothing are recorded as well, not only counted.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Driver:
         observers: Iterable[Observer] = (),
         draw: Callable[[], float] = random.random,
         history: int = 256,
+        every_poll: bool = False,
     ) -> None:
         self.lifecycle = lifecycle
         self.operations = operations
@@ -117,6 +119,8 @@ class Driver:
         self._trouble_since_s: float | None = None
         self._quiet: Quiet | None = None
         self._records = 0
+        self._every_poll = every_poll
+        self._broken: PropertyBroken | None = None
 
     async def run(self) -> None:
         """Live from ``start`` to ``closed``."""
@@ -221,6 +225,7 @@ class Driver:
         except Exception as error:
             # Nobody foresaw it. The session goes on: to end here would make the bot deaf over something unknown.
             logger.exception("%s: something unexpected happened", self.operations.account)
+            started = self.operations.under_way_s or started  # the request may have been paced
             held = anyio.current_time() - started
             # A renewal that may not have called notifystart must not be followed by a poll: it waits.
             renewing = isinstance(command, Renew)
@@ -316,7 +321,7 @@ class Driver:
                 retry_after_s=asked,
                 own_s=self._wished(step.command),
             )
-        if good and not step.changed and not step.cleared and seen is not None:
+        if good and not step.changed and not step.cleared and seen is not None and not self._every_poll:
             self._count(seen)
         else:
             self._record(step, ended, seen, now)
@@ -340,6 +345,7 @@ class Driver:
         assert started is not None  # a good poll was a request
         gap = 0.0 if self._last_start_s is None else started - self._last_start_s
         self._last_start_s = started
+        self.operations.under_way_s = None
         self._quiet = Quiet(
             polls=quiet.polls + 1 if quiet else 1,
             first_started_s=quiet.first_started_s if quiet else started,
@@ -352,6 +358,11 @@ class Driver:
     def _record(self, step: Step, ended: Command | None, seen: Seen | None, now: float) -> None:
         self._records += 1
         self._reason, self._detail = step.reason, seen.detail if seen else ""
+        started, held = (seen.started_s, seen.held_s) if seen else (None, None)
+        # What a stop cuts short has no outcome, but it was a request all the same.
+        if step.trigger == T.STOP and (started := self.operations.under_way_s) is not None:
+            held = now - started
+        self.operations.under_way_s = None
         record = Record(
             account=self.operations.account,
             number=self._records,
@@ -365,8 +376,8 @@ class Driver:
             memory=step.after,
             command=step.command,
             wait_s=self._wait_s,
-            started_s=seen.started_s if seen else None,
-            held_s=seen.held_s if seen else None,
+            started_s=started,
+            held_s=held,
             news=seen.news if seen else 0,
             reason=step.reason,
             detail=self._detail,
@@ -375,14 +386,20 @@ class Driver:
             quiet=self._quiet,
         )
         self._quiet = None
-        if seen is not None and seen.started_s is not None:
-            self._last_start_s = seen.started_s
+        if started is not None:
+            self._last_start_s = started
         self.history.append(record)
         for observer in self.observers:
             try:
                 observer(record)
+            except PropertyBroken as broken:
+                logger.error("%s: stopping: %s", record.account, broken)
+                self._broken = self._broken or broken
+                self.stop()
             except Exception:
                 logger.exception("%s: an observer raised", record.account)
+        if step.trigger == T.CLOSED and self._broken is not None:
+            raise self._broken  # everything is closed in order, and now whoever runs the session hears why
 
     def _log(self, step: Step, ended: Command | None, good: bool, now: float) -> None:
         """Say both edges of trouble, and what is raised; the rest is for debugging."""

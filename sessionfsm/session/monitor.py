@@ -2,7 +2,7 @@
 Checks a run against P1, P6 and P8 while it happens, from the outside.
 
 :class:`RequestMonitor` knows only requests and their ends, so the same judge sits behind our own records
-(:class:`RecordMonitor`) and behind a server's log (``sessionfsm.testing``).
+(``record_monitor.py``) and behind a server's log (``sessionfsm.testing``).
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Policy, Trigger
+from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Policy
 
-from .records import Quiet, Record
+from .records import Quiet
 
-__all__ = ["RecordMonitor", "RequestMonitor", "Violation"]
-
-T = Trigger
+__all__ = ["RequestMonitor", "Violation"]
 
 _CLOCKS_S = 0.05
 """What two clocks, or one clock and a busy machine, may disagree by."""
@@ -28,13 +26,14 @@ class Violation:
     A property that a run has broken.
 
     Attributes:
-        property: Such as ``P1``.
+        property: Such as ``P1``; ``R7`` for a close that took too long; ``trace`` where the records themselves are not
+            whole: one is missing, comes twice, or contradicts itself.
         at_s: When.
         what: What was seen, in one sentence.
         number: The record that shows it, or the request in a log; counted from 1.
     """
 
-    property: Literal["P1", "P6", "P8"]
+    property: str
     at_s: float
     what: str
     number: int
@@ -47,23 +46,26 @@ class RequestMonitor:
     Args:
         policy: Whose bounds hold.
         slack_s: What a measured time may be off by.
+        late_s: How late a busy process may do what is due; the slack, if absent.
 
     Attributes:
         violations: What was found, in order.
         longest_gap_s: The longest time between the starts of two requests in a row.
     """
 
-    def __init__(self, policy: Policy, *, slack_s: float = _CLOCKS_S) -> None:
+    def __init__(self, policy: Policy, *, slack_s: float = _CLOCKS_S, late_s: float | None = None) -> None:
         self.policy = policy
         self.violations: list[Violation] = []
         self.longest_gap_s = 0.0
         self._slack_s = slack_s
+        self._late_s = slack_s if late_s is None else late_s
         self.anew()
 
     def anew(self) -> None:
         """A run begins, or begins again with other credentials."""
         self._lost = False
         self._last_start_s: float | None = None
+        self._counted_s: float | None = None  # the same for P8, which no pause excuses
         self._excess = 0.0
 
     def started(self, kind: Literal["renewal", "poll"], at_s: float, number: int) -> None:
@@ -100,7 +102,7 @@ class RequestMonitor:
         """Note the time between the starts of two requests in a row."""
         self.longest_gap_s = max(self.longest_gap_s, length_s)
         bound = self.policy.silence_bound_s
-        if length_s > bound + self._slack_s:
+        if length_s > bound + self._late_s:
             self._add("P6", at_s, f"{length_s:.1f} s without a request; at most {bound:g} s are allowed", number)
 
     def quiet(self, quiet: Quiet, number: int) -> None:
@@ -116,10 +118,11 @@ class RequestMonitor:
         self._excess = max(1.0, grown) if further else self._excess
         if quiet.news:
             self._excess = 1.0 if quiet.since_news else 0.0
-        self._last_start_s = quiet.last_started_s
+        self._last_start_s = self._counted_s = quiet.last_started_s
 
     def _count(self, at_s: float, number: int) -> None:
-        since = 0.0 if self._last_start_s is None else at_s - self._last_start_s + self._slack_s
+        since = 0.0 if self._counted_s is None else at_s - self._counted_s + self._slack_s
+        self._counted_s = at_s
         self._excess = max(0.0, self._excess - MOST_REQUESTS_PER_S * since) + 1.0
         if self._excess > MOST_REQUESTS_PER_S + 1e-6:
             self._add("P8", at_s, f"{self._excess:.1f} requests more than 10/3 a second", number)
@@ -127,55 +130,3 @@ class RequestMonitor:
 
     def _add(self, which: Literal["P1", "P6", "P8"], at_s: float, what: str, number: int) -> None:
         self.violations.append(Violation(property=which, at_s=at_s, what=what, number=number))
-
-
-class RecordMonitor:
-    """
-    Judges a session by its records; it is an observer. What is wrong stands in :attr:`violations`.
-
-    Args:
-        policy: The policy that the session runs on.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self._judge = RequestMonitor(policy)
-        self._required = policy.renewal == "required"
-        self._hollow = 0
-
-    @property
-    def violations(self) -> list[Violation]:
-        """What was found, in order."""
-        return self._judge.violations
-
-    @property
-    def longest_gap_s(self) -> float:
-        """The longest time between the starts of two requests in a row."""
-        return self._judge.longest_gap_s
-
-    def __call__(self, record: Record) -> None:
-        judge, trigger = self._judge, record.trigger
-        if (quiet := record.quiet) is not None:
-            self._hollow = 0
-            judge.quiet(quiet, record.number)
-        if trigger in (T.START, T.CREDENTIALS_CHANGED):
-            judge.anew()
-            self._hollow = 0
-            return
-        if record.started_s is None:
-            if trigger == T.STORE_FAILED:
-                judge.paused()
-            return
-        renewal = record.operation == "renew"
-        judge.started("renewal" if renewal else "poll", record.started_s, record.number)
-        if trigger == T.HOLLOW:
-            self._hollow += 1
-        elif trigger != T.SILENT:
-            self._hollow = 0
-        loss = trigger in (T.SESSION_EXPIRED, T.SESSION_LAPSED) or self._hollow == 3
-        self._hollow %= 3
-        judge.ended(
-            loss=loss,
-            renewed=trigger == T.SESSION_RENEWED or (trigger == T.RENEWAL_FAILED and not self._required),
-            good=trigger in (T.POLLED, T.HURRIED),
-            news=record.news > 0,
-        )

@@ -85,6 +85,7 @@ class Operations:
         token: What the client authenticates with, to notice when the store has another.
         cursor: Where the next poll goes on.
         last_poll_s: When the last poll was started.
+        under_way_s: When the request that is out was started; ``None`` before it is. What records it sets it back.
     """
 
     client: ILinkClient
@@ -98,6 +99,7 @@ class Operations:
     token: Secret
     cursor: Secret | None = None
     last_poll_s: float = -math.inf
+    under_way_s: float | None = None
     _hint_ms: int | None = None
     _uncommitted: list[Batch] = field(default_factory=list)
     _unsure: bool = False
@@ -117,7 +119,7 @@ class Operations:
     async def poll(self, command: Poll) -> Seen:
         """Poll once and commit what came."""
         await anyio.sleep_until(self.last_poll_s + command.pace_s)
-        started = self.last_poll_s = anyio.current_time()
+        started = self.last_poll_s = self.under_way_s = anyio.current_time()
         deadline = started + self.poll_deadline_s
         try:
             updates = await self.client.get_updates(self.cursor, deadline_s=deadline - started, fresh=command.fresh)
@@ -180,6 +182,7 @@ class Operations:
             # There is no time left to call it, and a renewal that did not call it must not count as one.
             late = "the store left no time for the renewal"
             return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=late)
+        self.under_way_s = started
         try:
             await self.client.notify_start(deadline_s=deadline - started)
         except ILinkError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from sessionfsm.lifecycle import Command, Memory
+from sessionfsm.lifecycle import Command, Machine, Memory
 
-__all__ = ["Observer", "Quiet", "Record"]
+__all__ = ["Observer", "Quiet", "Record", "Witness"]
 
 VERSION = 1
 
@@ -53,7 +53,7 @@ class Record:
         memory: The memory after.
         command: What was ordered, if anything was.
         wait_s: How long the ordered wait lasts, jitter and ``Retry-After`` included; ``None`` without a wait.
-        started_s: When the request that ended was started; ``None`` when what ended was no request.
+        started_s: When the request that ended, or that a stop cut short, was started; ``None`` when there was none.
         held_s: How long that request was out, until its answer or the lack of one; the commit came after that.
         news: How many messages it brought that were new.
         reason: Why the table has this arc.
@@ -115,6 +115,25 @@ class Record:
 
 
 class Observer(Protocol):
-    """Is called with every record, in the session's own task: it must be quick, and must not wait."""
+    """
+    Is called with every record, in the session's own task: it must be quick, and must not wait.
+
+    What it raises is logged, and changes nothing; but :class:`~sessionfsm.PropertyBroken` ends the session: in order,
+    as a stop does, and then leaving the session raises it.
+    """
+
+    def __call__(self, record: Record, /) -> object: ...
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """
+    An observer that has to see everything: it is told of the machine before the first record, and of every poll.
+
+    It is one if it has these methods, and is passed to the session when that is made.
+    """
+
+    def begin_run(self, machine: Machine, /) -> object:
+        """A session has been made that will run on *machine*."""
 
     def __call__(self, record: Record, /) -> object: ...

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import anyio.abc
 
-from sessionfsm.errors import CredentialsMissing, DefinitionError, SessionFSMError
+from sessionfsm.errors import CredentialsMissing, DefinitionError, PropertyBroken, SessionFSMError
 from sessionfsm.identity import account_id
 from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent, parse_message
 from sessionfsm.lifecycle import Machine, Policy
@@ -23,7 +23,7 @@ from .driver import Driver, OwnOperation, WaitLength
 from .health import Health
 from .inbox import Inbox
 from .operations import Operations
-from .records import Observer, Record
+from .records import Observer, Record, Witness
 
 if TYPE_CHECKING:
     from sessionfsm.ilink.lanes import HttpClient
@@ -65,6 +65,8 @@ class Session:
             It is a wish: the wait stays within what the jitter allows and its ceiling, whatever is answered.
         observers: Called with every record; see :class:`~sessionfsm.Record`.
         history: How many records :attr:`history` keeps.
+        every_poll: Record good polls that change nothing as well; otherwise they are counted in the next record. A
+            :class:`~sessionfsm.session.Witness` among the observers turns it on.
 
     Raises:
         CredentialsMissing: If the token is empty.
@@ -87,6 +89,7 @@ class Session:
         wait_length: WaitLength | None = None,
         observers: Iterable[Observer] = (),
         history: int = 256,
+        every_poll: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
         secret = token if isinstance(token, Secret) else Secret(token)
@@ -105,6 +108,8 @@ class Session:
             machine = Machine(policy)
         elif policy is not None:
             raise DefinitionError("pass policy= or machine=, not both: a machine has its own policy")
+        observers = tuple(observers)
+        witnesses = [observer for observer in observers if isinstance(observer, Witness)]
         account = account_id(secret)
         self._inbox = Inbox(self._store, self._run, account)
         self._driver = Driver(
@@ -125,7 +130,10 @@ class Session:
             wait_length=wait_length,
             observers=observers,
             history=history,
+            every_poll=every_poll or bool(witnesses),
         )
+        for witness in witnesses:
+            witness.begin_run(machine)
         self._group: anyio.abc.TaskGroup | None = None
         self._entered = False
 
@@ -214,7 +222,12 @@ class Session:
             with anyio.CancelScope(shield=True):
                 await self._driver.closed.wait()
         finally:
-            await group.__aexit__(None, None, None)
+            try:
+                await group.__aexit__(None, None, None)
+            except ExceptionGroup as group_of_one:
+                if isinstance(broken := group_of_one.exceptions[0], PropertyBroken):
+                    raise broken from None
+                raise
 
     async def stop(self) -> None:
         """
