@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from sessionfsm.errors import PolicyError
 from sessionfsm.lifecycle import Close, Lifecycle, Machine, Policy, Poll, Renew, Trigger, Wait, delay
-from sessionfsm.testing import faults
+from sessionfsm.testing import ServerScript, Trial, faults
+from sessionfsm.testing.virtual_time import Backend
 from sessionfsm.verify import explore, moves
 
-from .session.any_server import Trial, circumstances
+from .session.any_server import MACHINES, circumstances
 
 T = Trigger
 HOUR_S = 3600.0
@@ -245,9 +246,7 @@ def tell(session: Lifecycle, outcome: str) -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @given(life=circumstances())
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-def test_the_driver_is_never_silent_for_long_and_never_gates_a_send(
-    backend: Literal["asyncio", "trio"], life: Trial
-) -> None:
+def test_the_driver_is_never_silent_for_long_and_never_gates_a_send(backend: Backend, life: Trial) -> None:
     """Under any server the log shows a request at least every 430 s, and every send at once."""
     life.live(backend)
     starts = [entry.started_s for entry in life.log]
@@ -259,12 +258,10 @@ def test_the_driver_is_never_silent_for_long_and_never_gates_a_send(
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("renewal", ["attempted", "required"])
 @pytest.mark.parametrize("notifystart", ["works", "denied"])
-def test_a_day_of_minus_14_has_no_hour_in_it(
-    backend: Literal["asyncio", "trio"], renewal: Any, notifystart: Any
-) -> None:
+def test_a_day_of_minus_14_has_no_hour_in_it(backend: Backend, renewal: Any, notifystart: Any) -> None:
     """The original situation for a whole day: the driver asks again every five minutes, and is back when it ends."""
     takeover = faults.Takeover(at_s=60, for_s=24 * HOUR_S, notifystart=notifystart)
-    life = Trial(schedule=[takeover], renewal=renewal, hold_s=35.0, delivery="replay", round_trip_s=0.01)
+    life = Trial(ServerScript(schedule=(takeover,)), MACHINES[renewal])
     life.live(backend)
     starts = [entry.started_s for entry in life.log]
     assert max(later - earlier for earlier, later in pairwise(starts)) <= 300 + ROUNDING_S + 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from sessionfsm.errors import PolicyError
 from sessionfsm.lifecycle import Machine, Policy, Poll, Renew, Trigger
-from sessionfsm.testing import faults
+from sessionfsm.testing import ServerScript, Trial, faults
+from sessionfsm.testing.virtual_time import Backend
 from sessionfsm.verify import explore, moves
 
-from .session.any_server import Trial, circumstances
+from .session.any_server import MACHINES, circumstances
 
 T = Trigger
 HANDSHAKE_DONE = ("ok", "status 404", "status 405", "status 501")
-MACHINES = {renewal: Machine(Policy.from_mapping({"renewal": renewal})) for renewal in ("attempted", "required")}
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The pure core: nothing but the lifecycle. What is claimed is said in requests and answers, not in states.
@@ -232,26 +232,24 @@ def test_the_request_after_a_loss_is_notifystart(loss: list[str], proved: bool) 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @given(life=circumstances())
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-def test_the_driver_never_polls_a_lost_session_without_notifystart(
-    backend: Literal["asyncio", "trio"], life: Trial
-) -> None:
+def test_the_driver_never_polls_a_lost_session_without_notifystart(backend: Backend, life: Trial) -> None:
     """Under any server, between a poll that got -14 and the next poll the log has a notifystart that has ended."""
     life.live(backend)
     lost = False
     for entry in life.log:
         if entry.endpoint == "notifystart":
             assert entry.ended_s is not None or entry is life.log[-1]
-            lost = lost and life.renewal == "required" and entry.answer not in HANDSHAKE_DONE
+            lost = lost and life.policy.renewal == "required" and entry.answer not in HANDSHAKE_DONE
         else:
             assert not lost, f"request {entry.number} polls a lost session"
             lost = entry.code == -14 or entry.status in (401, 403)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_every_loss_of_a_takeover_is_followed_by_a_renewal_and_then_a_poll(backend: Literal["asyncio", "trio"]) -> None:
+def test_every_loss_of_a_takeover_is_followed_by_a_renewal_and_then_a_poll(backend: Backend) -> None:
     """However often it is denied, the order on the wire stays: getupdates, notifystart, getupdates, notifystart."""
     takeover = faults.Takeover(at_s=60, for_s=3000, notifystart="works")
-    life = Trial(schedule=[takeover], renewal="attempted", hold_s=35.0, delivery="replay", round_trip_s=0.01)
+    life = Trial(ServerScript(schedule=(takeover,)), MACHINES["attempted"])
     life.live(backend)
     denied = [entry for entry in life.log if entry.code == -14]
     assert len(denied) >= 12

@@ -158,19 +158,23 @@ class Fault:
         return document
 
     @staticmethod
-    def from_dict(document: Mapping[str, Any]) -> Fault:
+    def from_dict(document: Mapping[str, Any], kinds: Mapping[str, type[Fault]] | None = None) -> Fault:
         """
         Return the fault that :meth:`to_dict` wrote.
+
+        Args:
+            kinds: What there is to choose from; by default the faults of this module.
 
         Raises:
             DefinitionError: If the kind or a field is unknown, or a value is not possible.
         """
+        kinds = KINDS if kinds is None else kinds
         values = dict(document)
         kind = values.pop("kind", None)
-        chosen = KINDS.get(kind) if isinstance(kind, str) else None
+        chosen = kinds.get(kind) if isinstance(kind, str) else None
         if chosen is None:
             problem = "kind is missing" if kind is None else f"unknown kind {kind!r}"
-            raise DefinitionError(f"{problem} (accepted: {', '.join(KINDS)})")
+            raise DefinitionError(f"{problem} (accepted: {', '.join(kinds)})")
         accepted = [item.name for item in fields(chosen)]
         if "body" in accepted:
             accepted.append("body_hex")

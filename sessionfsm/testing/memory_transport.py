@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -36,7 +35,8 @@ class MemoryTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
-        seen = Request(method=request.method, path=request.url.path, headers=dict(request.headers.items()), body=body)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
+        seen = Request(method=request.method, path=request.url.path, headers=headers, body=body)
         read_s = request.extensions.get("timeout", {}).get("read")
         server = self._server
         entry = server.open(seen)
@@ -116,7 +116,10 @@ def _response(reply: Reply, stream: httpx.AsyncByteStream) -> httpx.Response:
 
 @contextmanager
 def _read_timeout(limit_s: float | None, request: httpx.Request) -> Iterator[None]:
-    with anyio.CancelScope(deadline=math.inf if limit_s is None else anyio.current_time() + limit_s) as scope:
+    if limit_s is None:
+        yield
+        return
+    with anyio.CancelScope(deadline=anyio.current_time() + limit_s) as scope:
         yield
     if scope.cancelled_caught:
         raise httpx.ReadTimeout("the fake server did not answer in time", request=request)

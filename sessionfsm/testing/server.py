@@ -58,7 +58,7 @@ class FakeServer:
         self._accounts: dict[str, FakeAccount] = {}
         self._book = FaultBook(anyio.current_time)
         self._down_until = -math.inf
-        self._in_flight: set[anyio.CancelScope] = set()
+        self._in_flight: dict[anyio.CancelScope, None] = {}  # in order: a run must be the same each time
         self._outage_listeners: list[Callable[[], None]] = []
 
     # --- for tests -----------------------------------------------------------------------------------------------
@@ -176,13 +176,13 @@ class FakeServer:
     async def answer(self, entry: Exchange, request: Request) -> Reply:
         """Return the answer to *request*, after as long as the server takes. Cancel it when the client leaves."""
         scope = anyio.CancelScope()
-        self._in_flight.add(scope)
+        self._in_flight[scope] = None
         reply = LOST  # what it is if an outage cancels the scope
         try:
             with scope:
                 reply = judged(await self._answer(entry, request), entry.endpoint)
         finally:
-            self._in_flight.discard(scope)
+            self._in_flight.pop(scope, None)
             if scope.cancel_called:
                 entry.answer = LOST.answer  # also when the front end is cancelled as a whole, as the socket's is
         entry.answer, entry.code = reply.answer, reply.code

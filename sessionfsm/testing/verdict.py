@@ -21,7 +21,10 @@ def judged(reply: Reply, endpoint: str) -> Reply:
         return reply
     if not isinstance(document, dict):
         return reply
-    codes = [code for code in (document.get("errcode"), document.get("ret")) if type(code) is int]
+    try:
+        codes = [_code(document.get(name)) for name in ("errcode", "ret")]
+    except ValueError:
+        return reply
     code = -14 if -14 in codes else next((code for code in codes if code), None)
     if code is not None:
         return replace(reply, code=code, answer=str(code))
@@ -30,3 +33,14 @@ def judged(reply: Reply, endpoint: str) -> Reply:
     messages, cursor = document.get("msgs"), document.get("get_updates_buf")
     good = isinstance(messages, list) or (isinstance(cursor, str) and bool(cursor))
     return replace(reply, good=good, answer="empty" if good else "hollow")
+
+
+def _code(value: object) -> int:
+    """Return a code, 0 without one. Protobuf's JSON may write a number as a string."""
+    if value is None:
+        return 0
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return int(value)
+    raise ValueError("this is no code")
