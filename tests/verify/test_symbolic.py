@@ -59,7 +59,7 @@ from sessionfsm.verify.solver import (
     write_certificate,
 )
 from sessionfsm.verify.symbolic.figures import COUNTERS, FIGURES, JITTER
-from sessionfsm.verify.symbolic.formulas import all_of, number
+from sessionfsm.verify.symbolic.formulas import number
 from sessionfsm.verify.symbolic.translate import LASTS_S, LEFT_S, PACE_S, RUNG_S, Clause, System
 from sessionfsm.verify.symbolic.world import Kind, Operation, moves
 
@@ -74,7 +74,7 @@ SMALL = Policy(
     transport_first_s=1,
     transport_ceiling_s=2,
     pace_first_s=1,
-    pace_ceiling_s=1,
+    pace_ceiling_s=2,
     login_required_denials=2,
 )
 """Few rungs: a graph that is searched in no time."""
@@ -412,27 +412,30 @@ def test_every_step_of_the_running_machine_is_one_of_the_translation(renewal: st
         at.setdefault((clause.source.state, clause.source.operation, clause.trigger), []).append(clause)
     met = set()
     for node, arcs in zip(graph.nodes, graph.arcs, strict=True):
-        wait = node.outstanding if isinstance(node.outstanding, Wait) else None
-        rung_s = wait.rung_s if wait is not None else 1.0
-        given = [(system.cells[name], concrete(value)) for name, value in node.memory._asdict().items()]
-        given += [*figures, (RUNG_S, number(rung_s)), (LEFT_S, number(rung_s / 2))]
         for arc in arcs:
-            # A poll's fate does not depend on how it came to be ordered.
-            operation = operation_of(node.outstanding)
-            case = (node.state, node.memory, operation, rung_s, arc.move.trigger, arc.move.least_s)
+            step, wait = arc.step, node.outstanding if isinstance(node.outstanding, Wait) else None
+            case = (node.state, node.memory, node.outstanding, arc.move.trigger, arc.move.least_s)
             if case in met:
                 continue
             met.add(case)
-            step = arc.step
+            rung_s = wait.rung_s if wait is not None else 1.0
             pace_s = step.command.pace_s if isinstance(step.command, Poll) else 0.0
-            values = [*given, (PACE_S, number(pace_s))]
-            allowed = [c for c in at[node.state, operation, arc.move.trigger] if holds(c.when, values)]
+            values = [(system.cells[name], concrete(value)) for name, value in node.memory._asdict().items()]
+            values += [*figures, (RUNG_S, number(rung_s)), (LEFT_S, number(rung_s / 2)), (PACE_S, number(pace_s))]
+            soonest = [*values, (LASTS_S, number(arc.move.least_s))]
+            latest = [*values, (LASTS_S, number(arc.move.most_s))]
+            allowed = [
+                c for c in at[node.state, operation_of(node.outstanding), arc.move.trigger] if holds(c.when, values)
+            ]
             assert len(allowed) == 1
             (clause,) = allowed
+            assert holds(clause.times, soonest)
+            assert holds(clause.times, latest)
+            assert holds(clause.latest, latest)
             assert clause.target == (step.target, operation_of(graph.nodes[arc.target].outstanding))
-            remembered = [clause.after[name] == concrete(value) for name, value in step.after._asdict().items()]
-            assert holds(all_of([clause.times, *remembered]), [*values, (LASTS_S, number(arc.move.least_s))])
-            assert holds(all_of([clause.times, clause.latest]), [*values, (LASTS_S, number(arc.move.most_s))])
+            assert all(
+                holds(clause.after[name] == concrete(value), values) for name, value in step.after._asdict().items()
+            )
     assert len(met) > 500
 
 
@@ -555,7 +558,7 @@ def test_every_policy_is_within_the_scope(policy: Policy, attempt: int, draw: fl
     """Its figures satisfy every fact, its counters saturate no sooner than is assumed, and so are its waits."""
     scope = symbolic.every_policy()
     values = figures_of(policy)
-    assert holds(all_of(scope.facts), values)
+    assert all(holds(fact, values) for fact in scope.facts)
     for ladder in Ladder:
         rung_s = policy.rung_s(ladder, attempt)
         assert policy.first_s(ladder) <= rung_s <= policy.ceiling_s(ladder)
@@ -582,7 +585,7 @@ def test_what_is_outside_the_scope_cannot_be_made(data: st.DataObject) -> None:
     for field in data.draw(st.lists(st.sampled_from(FIGURES.names), min_size=1, max_size=3, unique=True)):
         figures[field] = data.draw(st.sampled_from([0, 0.05, 0.5, 1, 2, 4, 60, 61, 200, 295, 300, 301, 900, 901]))
     policy = unchecked(Policy(), **figures)
-    within = holds(all_of(symbolic.every_policy().facts), figures_of(policy))
+    within = all(holds(fact, figures_of(policy)) for fact in symbolic.every_policy().facts)
     try:
         replace(policy)
     except PolicyError:
