@@ -77,6 +77,8 @@ def _main(argv: Sequence[str] | None, signals: StopSignals) -> int:
         return int(args.call(args))
     except Exception as raised:
         error = only_cause(raised)
+        if isinstance(error, BrokenPipeError):
+            raise error from None
         code = code_of(error)
         if args.verbose:
             import traceback

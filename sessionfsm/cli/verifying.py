@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sessionfsm.verify import Finding, Report, decide
+from sessionfsm.verify import Figures, Finding, Report, decide
 from sessionfsm.verify.counterexample import narrate, sequence_diagram
 from sessionfsm.verify.explore import LIMIT
 
@@ -94,10 +94,28 @@ def _lines(report: Report, took: float, width: int, sequence: bool) -> Iterator[
         if finding.verdict == "refuted":
             yield from _shown(finding, sequence)
     yield ""
+    if report.figures is not None:
+        yield from _figures(report.figures)
+        yield ""
     verdicts = [finding.verdict for finding in report.properties.values()]
     yield ", ".join(
         f"{verdicts.count(verdict)} of {len(verdicts)} {verdict}" for verdict in _CODES if verdict in verdicts
     )
+
+
+def _figures(figures: Figures) -> Iterator[str]:
+    yield f"longest silence         {_seconds(figures.longest_silence_s)}"
+    yield f"longest between polls   {_seconds(figures.longest_between_polls_s)}"
+    yield f"longest resumption      {_seconds(figures.longest_resumption_s)}"
+    windows = list(next(iter(figures.most_requests.values())))
+    yield "most requests in a" + "".join(f"{window:>12}" for window in windows)
+    for scenario, counts in figures.most_requests.items():
+        numbers = ("unbounded" if count is None else f"{count:,}" for count in counts.values())
+        yield f"  {scenario:16}" + "".join(f"{number:>12}" for number in numbers)
+
+
+def _seconds(length_s: float | None) -> str:
+    return "unbounded" if length_s is None else f"{length_s:g} s"
 
 
 def _property(finding: Finding, width: int) -> Iterator[str]:

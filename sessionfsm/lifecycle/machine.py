@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import partial
+from operator import itemgetter
 from typing import NamedTuple, cast
 
 import transitions
@@ -24,6 +24,19 @@ Triggers that come from outside; every other one is an outcome and carries the s
 
 A table of your own can have more: :attr:`Machine.external` has them all.
 """
+
+
+_NO_SIGNALS: frozenset[Signal] = frozenset()
+_NOTHING = Order.NOTHING  # looked up once: on Python 3.11 finding a member of an enum takes long
+
+# What the figures of a command go by, in the memory before and after.
+_COUNTED: dict[Order | OwnOrder, Callable[[Memory, Memory], int]] = {
+    Order.POLL_PACED: lambda _, after: after.hurries + after.doubts,
+    Order.WAIT_SESSION: lambda _, after: after.denials,
+    Order.WAIT_TRANSPORT: lambda _, after: after.waits,
+    Order.CLOSE: lambda before, _: before.expired,
+}
+_PLACES = {cell: place for place, cell in enumerate(Memory._fields)}
 
 
 class Snapshot(NamedTuple):
@@ -83,11 +96,29 @@ class _Answer(NamedTuple):
 
     target: str
     after: Memory
-    command: Callable[..., Command] | None
+    command: _Maker | None
     ends: bool
     clears: bool
     raised: frozenset[Signal]
     reason: str
+
+
+class _Maker:
+    """Makes a command when it is given its number: frozen as it is, the same number gets the same object."""
+
+    __slots__ = ("_cells", "_kind", "_last", "plain")
+
+    def __init__(self, command: Command) -> None:
+        self.plain = command
+        self._kind: Callable[..., Command] = type(command)
+        self._cells = {item.name: getattr(command, item.name) for item in fields(command) if item.name != "serial"}
+        self._last = command
+
+    def __call__(self, serial: int) -> Command:
+        last = self._last
+        if last.serial != serial:
+            self._last = last = self._kind(serial=serial, **self._cells)
+        return last
 
 
 class _Asked:
@@ -119,8 +150,9 @@ class Machine:
         self.external: frozenset[str] = EXTERNAL | frozenset(self.table.external)
         self._limits = limits(self.policy)
         self._answers: dict[tuple[str, Memory, str], _Answer | None] = {}
-        self._taken: dict[tuple[object, ...], _Asked] = {}
-        self._makers: dict[Command, Callable[..., Command]] = {}
+        self._taken: dict[tuple[str, str, object], _Asked] = {}
+        self._makers: dict[int, _Maker] = {}
+        self._unnumbered: dict[tuple[Order | OwnOrder, int], Command | None] = {}
         self._accepted: dict[tuple[str, Memory], tuple[str, ...]] = {}
         self._raised_by: dict[Order | OwnOrder, list[SignalRule]] = {}
         for rule in self.table.signals:
@@ -147,7 +179,7 @@ class Machine:
             for source in row.sources:
                 self._rows_at[source].setdefault(str(row.trigger), []).append(row)
         self._looked_at = {
-            (state, trigger): tuple(dict.fromkeys(guard.cell for row in rows for guard in row.guards))
+            (state, trigger): _looking_at(rows)
             for state, triggers in self._rows_at.items()
             for trigger, rows in triggers.items()
         }
@@ -169,16 +201,15 @@ class Machine:
     def applicable(self, state: str, memory: Memory, trigger: str) -> tuple[Row, ...]:
         """Return every row that could be taken; a sound table never has more than one."""
         rows = self._rows_at.get(state, {}).get(trigger, ())
-        return tuple(row for row in rows if all(guard.holds(memory) for guard in row.guards))
+        return tuple([row for row in rows if not row.guards or all(guard.holds(memory) for guard in row.guards)])
 
     def _answer(self, state: str, memory: Memory, trigger: str) -> _Answer | None:
         """Return what follows, or ``None`` if no row applies. It is found out once, and remembered."""
         question = (state, memory, trigger)
-        try:
-            return self._answers[question]
-        except KeyError:
+        answer = self._answers.get(question)
+        if answer is None and question not in self._answers:
             answer = self._answers[question] = self._find_out(state, memory, trigger)
-            return answer
+        return answer
 
     def _find_out(self, state: str, memory: Memory, trigger: str) -> _Answer | None:
         taken = self._take(state, memory, trigger)
@@ -190,46 +221,56 @@ class Machine:
             target=taken.state,
             after=after,
             command=self._maker(command) if command is not None else None,
-            ends=row.order is Order.NOTHING,
+            ends=row.order is _NOTHING,
             clears=row.clears_signals,
-            raised=frozenset(
-                rule.signal
-                for rule in self._raised_by.get(row.order, ())
-                if all(guard.holds(after) for guard in rule.guards)
-            ),
+            raised=self._raised(row.order, after),
             reason=row.reason,
         )
 
     def _take(self, state: str, memory: Memory, trigger: str) -> _Asked | None:
         """Let ``transitions`` take a row: once for each content of the cells that the guards here look at."""
-        cells = self._looked_at.get((state, trigger))
-        if cells is None:
+        seen = self._looked_at.get((state, trigger))
+        if seen is None:
             return None
-        question = (state, trigger, *(getattr(memory, cell) for cell in cells))
-        if question not in self._taken:
-            asked = _Asked(state, memory)
+        question = (state, trigger, seen(memory))
+        asked = self._taken.get(question)
+        if asked is None:
+            asked = self._taken[question] = _Asked(state, memory)
             self._events[trigger].trigger(asked)
-            self._taken[question] = asked
-        return self._taken[question]
+        return asked
 
     def _updated(self, memory: Memory, row: Row) -> Memory:
-        cells = memory._asdict()
+        cells: list[int] = [*memory]
         for update in row.updates:
             if isinstance(update, Assign):
-                cells[update.cell] = update.value
+                cells[_PLACES[update.cell]] = update.value
             else:
-                cells[update.counter] = min(cells[update.counter] + 1, self._limits[update.counter])
-        return Memory(**cells)
+                place = _PLACES[update.counter]
+                cells[place] = min(cells[place] + 1, self._limits[update.counter])
+        return Memory._make(cells)
 
-    def _maker(self, command: Command) -> Callable[..., Command]:
-        """Return what makes *command* with another number. (``replace`` does the same, in several times the time.)"""
-        if command not in self._makers:
-            cells = {field.name: getattr(command, field.name) for field in fields(command) if field.name != "serial"}
-            self._makers[command] = partial(type(command), **cells)
-        return self._makers[command]
+    def _raised(self, order: Order | OwnOrder, after: Memory) -> frozenset[Signal]:
+        rules = self._raised_by.get(order)
+        if rules is None:
+            return _NO_SIGNALS
+        return frozenset(rule.signal for rule in rules if all(guard.holds(after) for guard in rule.guards))
+
+    def _maker(self, command: Command) -> _Maker:
+        maker = self._makers.get(id(command))
+        if maker is None:  # which keeps the command, so that no other one can have its id
+            maker = self._makers[id(command)] = _Maker(command)
+        return maker
 
     def _command(self, order: Order | OwnOrder, before: Memory, after: Memory) -> Command | None:
-        """Return what *order* means with this policy, without a number yet."""
+        """Return what *order* means with this policy, without a number yet. The same thing is the same object."""
+        counted = _COUNTED.get(order)
+        count = counted(before, after) if counted is not None else 0
+        command = self._unnumbered.get((order, count))
+        if command is None:
+            command = self._unnumbered[order, count] = self._meaning(order, count)
+        return command
+
+    def _meaning(self, order: Order | OwnOrder, count: int) -> Command | None:
         policy, serial = self.policy, 0
         match order:
             case Order.RENEW:
@@ -237,16 +278,16 @@ class Machine:
             case Order.POLL:
                 return Poll(serial=serial)
             case Order.POLL_PACED:
-                return Poll(serial=serial, pace_s=policy.pace_s(after.hurries + after.doubts))
+                return Poll(serial=serial, pace_s=policy.pace_s(count))
             case Order.POLL_FRESH:
                 return Poll(serial=serial, fresh=True)
             case Order.WAIT_SESSION:
-                return self._wait(Ladder.SESSION, after.denials)
+                return self._wait(Ladder.SESSION, count)
             case Order.WAIT_TRANSPORT:
-                return self._wait(Ladder.TRANSPORT, after.waits)
+                return self._wait(Ladder.TRANSPORT, count)
             case Order.CLOSE:
                 # A lost session is not told goodbye: the server does not know it (protocol.md, section 2.4).
-                return Close(serial=serial, notify=not before.expired)
+                return Close(serial=serial, notify=not count)
             case Order.GO_ON | Order.NOTHING:
                 return None
             case Pause():
@@ -339,19 +380,20 @@ class Lifecycle:
         Raises:
             TriggerRefused: If the table has no arc for it here. Nothing changed.
         """
-        if trigger not in self._machine._events:
+        machine = self._machine
+        if trigger not in machine._events:
             raise TriggerRefused(str(trigger), str(self.state), self.accepted)
-        if trigger not in self._machine.external and (self.outstanding is None or serial != self.outstanding.serial):
+        if trigger not in machine.external and (self.outstanding is None or serial != self.outstanding.serial):
             return None
         source, before, signals = self.state, self.memory, self.signals
-        answer = self._machine._answer(source, before, trigger)
+        answer = machine._answer(source, before, trigger)
         if answer is None:
             raise TriggerRefused(str(trigger), str(source), self.accepted)
         target, after, make, ends, clears, raised, reason = answer
         command = None
         if make is not None:
             self._serial += 1
-            self.outstanding = command = make(serial=self._serial)
+            self.outstanding = command = make(self._serial)
         elif ends:
             self.outstanding = None
         self.state, self.memory = target, after
@@ -372,6 +414,12 @@ class Lifecycle:
         state, self.memory, self.signals, self.outstanding = snapshot
         self.state = str(state)  # a member of State is a string, but transitions goes by an enum member's own name
         self._serial = snapshot.outstanding.serial if snapshot.outstanding is not None else 0
+
+
+def _looking_at(rows: list[Row]) -> Callable[[Memory], object]:
+    """Return what picks the cells that the guards of *rows* look at, out of a memory."""
+    places = dict.fromkeys(_PLACES[guard.cell] for row in rows for guard in row.guards)
+    return itemgetter(*places) if places else lambda _: None
 
 
 def _holding(row: Row) -> Callable[[transitions.EventData], bool]:

@@ -17,7 +17,6 @@ from typing import Literal
 from sessionfsm.errors import DefinitionError, PropertyBroken, TriggerRefused
 from sessionfsm.lifecycle import Command, Machine, Memory, Policy, Poll, Signal, Snapshot, Step, Trigger
 from sessionfsm.lifecycle.table import limits
-from sessionfsm.verify import Arc, Move
 from sessionfsm.verify.history import History, Scale, is_loss
 from sessionfsm.verify.rules import NAMED, Rule, Seen, rules_for
 
@@ -176,8 +175,7 @@ class RecordMonitor:
         """Judge the step by the rules that prove the machine, and by their own account of the run."""
         history = self._history
         renewing = record.operation == "renew"
-        arc = Arc(0, 0, Move(trigger, 0.0, 0.0), step)
-        then = self._history = history.after(arc, self._scale, renewing=renewing)
+        then = self._history = history.after(trigger, step.command, self._scale, renewing=renewing)
         outstanding = step.command
         if outstanding is None and step.target != self.machine.table.initial:
             outstanding = before.outstanding

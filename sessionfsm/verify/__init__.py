@@ -2,6 +2,18 @@
 
 from .explore import Arc, Graph, Move, explore, moves
 from .properties import STATEMENTS, decide
-from .report import Finding, Report, Verdict
+from .report import Figures, Finding, Report, Verdict
 
-__all__ = ["STATEMENTS", "Arc", "Finding", "Graph", "Move", "Report", "Verdict", "decide", "explore", "moves"]
+__all__ = [
+    "STATEMENTS",
+    "Arc",
+    "Figures",
+    "Finding",
+    "Graph",
+    "Move",
+    "Report",
+    "Verdict",
+    "decide",
+    "explore",
+    "moves",
+]

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 
-from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Command, Poll, Renew, Trigger, Wait, delay
+from sessionfsm.lifecycle import MOST_REQUESTS_PER_S, Command, Own, Poll, Renew, Trigger, Wait, delay
 
 from .explore import Arc, Graph
 
-__all__ = [
-    "Unbounded",
-    "denied_requests",
-    "longest_gap",
-    "longest_resumption",
-    "most_excess",
-    "odd_waits",
-]
+__all__ = ["RATE", "Times", "good_ends", "most_excess", "odd_waits"]
 
-T = Trigger
-ANEW = (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED)
-"""Where one run ends and another begins: the properties speak of one run, with one set of credentials."""
+# Looked up once: on Python 3.11 finding a member of an enum takes longer than all the rest of a rule.
+_SESSION_RENEWED = Trigger.SESSION_RENEWED
+_POLLED = Trigger.POLLED
+_HURRIED = Trigger.HURRIED
+_RETRY_DUE = Trigger.RETRY_DUE
+_SESSION_EXPIRED = Trigger.SESSION_EXPIRED
+_RENEWAL_FAILED = Trigger.RENEWAL_FAILED
+_STORE_FAILED = Trigger.STORE_FAILED
 
 RATE = MOST_REQUESTS_PER_S
 """Requests a second that P8 allows in the long run, and above that at once."""
 
 
-class Unbounded(Exception):
+class _Unbounded(Exception):
     """There is a cycle without the thing that was looked for; the path shows it."""
 
     def __init__(self, path: list[Arc]) -> None:
@@ -35,7 +34,112 @@ class Unbounded(Exception):
         self.path = path
 
 
-def longest_gap(
+class Times:
+    """
+    The longest times of a graph, in seconds, each with the path on which it comes about.
+
+    Where there is a cycle that never ends in what is looked for the time is infinite, and the path is that cycle.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._required = graph.policy.renewal == "required"
+
+    def store_failed(self, arc: Arc) -> bool:
+        """Return whether the store failed: what is promised holds while it works."""
+        return arc.move.trigger is _STORE_FAILED
+
+    def excused(self, arc: Arc) -> bool:
+        """Return whether the next poll may come later: the renewal was denied, or failed where it has to succeed."""
+        trigger = arc.move.trigger
+        if trigger is _STORE_FAILED:
+            return True
+        unhelpful = trigger is _SESSION_EXPIRED or (trigger is _RENEWAL_FAILED and self._required)
+        return unhelpful and isinstance(self.graph.nodes[arc.source].outstanding, Renew)
+
+    @cached_property
+    def silence(self) -> tuple[float, list[Arc]]:
+        """Between the starts of two requests in a row."""
+        return _or_infinite(lambda: _longest_gap(self.graph, (Renew, Poll), self.store_failed))
+
+    @cached_property
+    def between_polls(self) -> tuple[float, list[Arc]]:
+        """Between the starts of two polls in a row."""
+        return _or_infinite(lambda: _longest_gap(self.graph, (Poll,), self.excused))
+
+    @cached_property
+    def resumption(self) -> tuple[float, list[Arc]]:
+        """From any instant to the end of a good poll, if every request that starts after it is answered well."""
+        return _or_infinite(lambda: _longest_resumption(self.graph))
+
+
+def _or_infinite(find: Callable[[], tuple[float, list[Arc]]]) -> tuple[float, list[Arc]]:
+    try:
+        return find()
+    except _Unbounded as found:
+        return math.inf, found.path
+
+
+_WELL: Mapping[type, tuple[str, ...]] = {Renew: (_SESSION_RENEWED,), Poll: (_POLLED, _HURRIED), Wait: (_RETRY_DUE,)}
+
+
+def good_ends(operation: Command | None) -> tuple[str, ...]:
+    """
+    Return how *operation* may end when all goes well.
+
+    An operation of a user's own ends in any of the outcomes that it may report. What stands in for an error, or for
+    being late, is not among them, unless the operation may report it as well.
+    """
+    return operation.outcomes if isinstance(operation, Own) else _WELL.get(type(operation), ())
+
+
+class _Longest:
+    """
+    The longest ways through a part of the graph that must not have a cycle.
+
+    Args:
+        onward: What can follow a configuration: the arc, how long it takes, and where the way goes on, if it does.
+    """
+
+    def __init__(self, onward: Callable[[int], Iterable[tuple[Arc, float, int | None]]]) -> None:
+        self._onward = onward
+        self._found: dict[int, tuple[float, Arc | None, int | None]] = {}
+        self._trail: list[tuple[int, Arc]] = []
+
+    def from_(self, node: int) -> float:
+        """
+        Return the longest time from the start of *node*'s operation to the end of a way; minus infinity without one.
+
+        Raises:
+            Unbounded: If there is a cycle.
+        """
+        if node in self._found:
+            return self._found[node][0]
+        nodes = [each for each, _ in self._trail]
+        if node in nodes:
+            raise _Unbounded([arc for _, arc in self._trail[nodes.index(node) :]])
+        best: tuple[float, Arc | None, int | None] = (-math.inf, None, None)
+        for arc, length, further in self._onward(node):
+            if further is not None:
+                self._trail.append((node, arc))
+                length += self.from_(further)
+                self._trail.pop()
+            if length > best[0]:
+                best = (length, arc, further)
+        self._found[node] = best
+        return best[0]
+
+    def way(self, node: int) -> list[Arc]:
+        """Return the longest way from *node*."""
+        way: list[Arc] = []
+        at: int | None = node
+        while at is not None:
+            _, arc, at = self._found[at]
+            way += [arc] if arc is not None else []
+        return way
+
+
+def _longest_gap(
     graph: Graph, kinds: tuple[type, ...], leave_out: Callable[[Arc], bool] | None = None
 ) -> tuple[float, list[Arc]]:
     """
@@ -45,100 +149,53 @@ def longest_gap(
         leave_out: Arcs that are taken not to happen.
 
     Raises:
-        Unbounded: If a cycle avoids such operations.
+        _Unbounded: If a cycle avoids such operations.
     """
-    memo: dict[int, tuple[float, list[Arc]]] = {}
-    above: set[int] = set()
-    trail: list[Arc] = []
+    ends = [isinstance(node.outstanding, kinds) for node in graph.nodes]
 
-    def onward(node: int) -> tuple[float, list[Arc]]:
-        """The longest time from *node*'s operation to the next of these kinds; minus infinity if there is none."""
-        if node in memo:
-            return memo[node]
-        if node in above:
-            raise Unbounded(_cycle(trail))
-        above.add(node)
-        best: tuple[float, list[Arc]] = (-math.inf, [])
-        path: list[Arc]
-        for arc in graph.arcs[node]:
-            if arc.move.trigger in ANEW or (leave_out is not None and leave_out(arc)):
-                continue
-            if isinstance(graph.nodes[arc.target].outstanding, kinds):
-                length, path = 0.0, []
-            else:
-                trail.append(arc)
-                length, path = onward(arc.target)
-                trail.pop()
-            if arc.most_s() + length > best[0]:
-                best = (arc.most_s() + length, [arc, *path])
-        above.discard(node)
-        memo[node] = best
-        return best
+    def onward(node: int) -> Iterator[tuple[Arc, float, int | None]]:
+        for target, arc in graph.onward[node]:
+            if leave_out is None or not leave_out(arc):
+                yield arc, arc.most_s, None if ends[target] else target
 
-    longest: tuple[float, list[Arc]] = (0.0, [])
-    for node, snapshot in enumerate(graph.nodes):
-        if isinstance(snapshot.outstanding, kinds):
-            longest = max(longest, onward(node), key=lambda found: found[0])
-    return longest
+    longest = _Longest(onward)
+    times = {node: longest.from_(node) for node, arcs in enumerate(graph.onward) if arcs and ends[node]}
+    worst = max(times, key=times.__getitem__, default=None)
+    if worst is None or times[worst] < 0:
+        return 0.0, []
+    return times[worst], longest.way(worst)
 
 
-def longest_resumption(graph: Graph) -> tuple[float, list[Arc]]:
+def _longest_resumption(graph: Graph) -> tuple[float, list[Arc]]:
     """
     Return the longest time from any instant to the end of a good poll, when every request that starts later is answered
     well: the operation that is outstanding at that instant may still end in any way and as late as it can.
 
     Raises:
-        Unbounded: If a cycle of good answers never ends in a good poll.
+        _Unbounded: If a cycle of good answers never ends in a good poll.
     """
-    well = {Renew: (T.SESSION_RENEWED,), Poll: (T.POLLED, T.HURRIED), Wait: (T.RETRY_DUE,)}
-    memo: dict[int, tuple[float, list[Arc]]] = {}
-    above: set[int] = set()
-    trail: list[Arc] = []
 
-    def onward(node: int) -> tuple[float, list[Arc]]:
-        if node in memo:
-            return memo[node]
-        if node in above:
-            raise Unbounded(_cycle(trail))
-        above.add(node)
+    def onward(node: int) -> Iterator[tuple[Arc, float, int | None]]:
         operation = graph.nodes[node].outstanding
-        best: tuple[float, list[Arc]] = (-math.inf, [])
-        path: list[Arc]
-        for arc in graph.arcs[node]:
-            if arc.move.trigger not in well.get(type(operation), ()):
-                continue
-            if isinstance(operation, Poll):
-                total, path = arc.move.most_s, []
-            else:
-                trail.append(arc)
-                length, path = onward(arc.target)
-                trail.pop()
-                total = arc.most_s() + length
-            if total > best[0]:
-                best = (total, [arc, *path])
-        above.discard(node)
-        memo[node] = best
-        return best
+        good = good_ends(operation)
+        for target, arc in graph.onward[node]:
+            if arc.move.trigger in good:
+                if isinstance(operation, Poll):
+                    yield arc, arc.move.most_s, None
+                else:
+                    yield arc, arc.most_s, target
 
-    longest: tuple[float, list[Arc]] = (0.0, [])
-    for node, snapshot in enumerate(graph.nodes):
-        if not isinstance(snapshot.outstanding, Renew | Poll | Wait):
-            continue
-        for arc in graph.arcs[node]:
-            if arc.move.trigger in ANEW:
-                continue
-            length, path = onward(arc.target)
-            if not path:
-                raise Unbounded([arc])  # well answered, and yet there is no way to a good poll
-            if arc.most_s() + length > longest[0]:
-                longest = (arc.most_s() + length, [arc, *path])
-    return longest
-
-
-def _cycle(trail: list[Arc]) -> list[Arc]:
-    """Return the end of *trail* that begins and ends in the same configuration."""
-    start = next(at for at, arc in enumerate(trail) if arc.source == trail[-1].target)
-    return trail[start:]
+    longest = _Longest(onward)
+    worst: tuple[float, Arc | None, int] = (0.0, None, 0)
+    for arcs in graph.onward:
+        for target, arc in arcs:
+            length = arc.most_s + longest.from_(target)
+            if length == -math.inf:
+                raise _Unbounded([arc])  # well answered, and yet there is no way to a good poll
+            if length > worst[0]:
+                worst = (length, arc, target)
+    length, first, target = worst
+    return (length, [first, *longest.way(target)]) if first is not None else (0.0, [])
 
 
 def most_excess(graph: Graph, allowed: float) -> tuple[float, list[Arc]]:
@@ -147,74 +204,37 @@ def most_excess(graph: Graph, allowed: float) -> tuple[float, list[Arc]]:
 
     A value of x says that no window of W seconds has more than x + RATE · W requests. The search stops above *allowed*.
     """
-    excess: dict[int, float] = {}
-    came: dict[int, Arc] = {}
-    queue: deque[int] = deque()
-
-    def raise_to(node: int, value: float, arc: Arc | None) -> None:
-        if value > excess.get(node, -1.0) + 1e-9:
-            excess[node] = value
-            if arc is not None:
-                came[node] = arc
-            queue.append(node)
+    asking = [isinstance(node.outstanding, Renew | Poll) for node in graph.nodes]
+    excess = [1.0 if asks else 0.0 for asks in asking]
+    came: dict[int, tuple[int, Arc]] = {}
+    queue = deque(node for node, arcs in enumerate(graph.onward) if arcs)
+    queued = [True] * len(excess)
 
     def path_to(node: int) -> list[Arc]:
         path: list[Arc] = []
         while node in came and len(path) < 200:
-            path.append(came[node])
-            node = came[node].source
+            node, arc = came[node]
+            path.append(arc)
         return path[::-1]
 
-    for node, snapshot in enumerate(graph.nodes):
-        raise_to(node, 1.0 if isinstance(snapshot.outstanding, Renew | Poll) else 0.0, None)
     while queue:
         source = queue.popleft()
-        for arc in graph.arcs[source]:
-            if arc.move.trigger in ANEW:
-                continue
-            carried = 0.0 if arc.move.news else max(0.0, excess[source] - RATE * arc.least_s())
-            if isinstance(arc.command, Renew | Poll):
+        queued[source] = False
+        here = excess[source]
+        for target, arc in graph.onward[source]:
+            carried = 0.0 if arc.move.news else max(0.0, here - RATE * arc.least_s)
+            if asking[target] and arc.step.command is not None:
                 carried += 1.0
-            raise_to(arc.target, carried, arc)
-            if excess[arc.target] > allowed + 1e-9:
-                return excess[arc.target], path_to(arc.target)
-    worst = max(excess, key=lambda node: excess[node])
+            if carried > excess[target] + 1e-9:
+                excess[target] = carried
+                came[target] = (source, arc)
+                if carried > allowed + 1e-9:
+                    return carried, path_to(target)
+                if not queued[target]:
+                    queued[target] = True
+                    queue.append(target)
+    worst = max(range(len(excess)), key=excess.__getitem__)
     return excess[worst], path_to(worst)
-
-
-def denied_requests(graph: Graph, window_s: float) -> int:
-    """Return the most requests in a closed window when every renewal succeeds and every poll is denied at once."""
-    script = {Renew: T.SESSION_RENEWED, Poll: T.SESSION_EXPIRED, Wait: T.RETRY_DUE}
-    # The least time at which each operation can start, when so many requests have been made since the window's start.
-    times = {n: 0.0 for n, snapshot in enumerate(graph.nodes) if isinstance(snapshot.outstanding, Renew | Poll)}
-    count = 0
-    while times:
-        count += 1
-        following: dict[int, float] = {}
-        for source, start in times.items():
-            for node, at in _onward(graph, source, start, script):
-                if at <= window_s and at < following.get(node, math.inf):
-                    following[node] = at
-        if following == times:
-            return 1_000_000_000  # a loop that takes no time
-        times = following
-    return count
-
-
-def _onward(graph: Graph, source: int, start: float, script: dict[type, Trigger]) -> Iterable[tuple[int, float]]:
-    """Follow the script from a request to the next requests."""
-    pending, met = [(source, start)], {source}
-    while pending:
-        node, at = pending.pop()
-        for arc in graph.arcs[node]:
-            if arc.move.trigger is not script.get(type(graph.nodes[node].outstanding)):
-                continue
-            when = at + arc.least_s()
-            if isinstance(arc.command, Renew | Poll):
-                yield arc.target, when
-            elif arc.target not in met:
-                met.add(arc.target)
-                pending.append((arc.target, when))
 
 
 def odd_waits(graph: Graph) -> tuple[str, int] | None:

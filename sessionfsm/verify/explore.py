@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sessionfsm.errors import TriggerRefused
 from sessionfsm.lifecycle import (
@@ -30,9 +30,12 @@ from sessionfsm.lifecycle import (
     Wait,
 )
 
-__all__ = ["LIMIT", "Arc", "Graph", "Move", "explore", "moves"]
+__all__ = ["ANEW", "LIMIT", "Arc", "Graph", "Move", "Onward", "explore", "moves"]
 
 T = Trigger
+
+ANEW = (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED)
+"""Where one run ends and another begins: the properties speak of one run, with one set of credentials."""
 
 LIMIT = 200_000
 """Configurations after which a search gives up: about a hundred times as many as the default policy has."""
@@ -107,28 +110,34 @@ class Arc(NamedTuple):
         target: Index of the configuration after.
         move: What the world did.
         step: What the session did.
+        least_s: The least time from the start of the old operation to the start of the new one.
+        most_s: The most time from the start of the old operation to the start of the new one.
     """
 
     source: int
     target: int
     move: Move
     step: Step
+    least_s: float
+    most_s: float
 
     @property
     def command(self) -> Command | None:
         """The command that the step gave."""
         return self.step.command
 
-    def least_s(self) -> float:
-        """The least time from the start of the old operation to the start of the new one."""
-        return max(self.move.least_s, self._pace_s())
 
-    def most_s(self) -> float:
-        """The most time from the start of the old operation to the start of the new one."""
-        return max(self.move.most_s, self._pace_s())
+class Onward(NamedTuple):
+    """
+    An arc to what follows in the same run.
 
-    def _pace_s(self) -> float:
-        return self.step.command.pace_s if isinstance(self.step.command, Poll) else 0.0
+    Attributes:
+        target: Index of the configuration after, or of the one that stands for it.
+        arc: The arc.
+    """
+
+    target: int
+    arc: Arc
 
 
 @dataclass
@@ -161,6 +170,31 @@ class Graph:
         return sum(len(arcs) for arcs in self.arcs)
 
     @cached_property
+    def onward(self) -> list[list[Onward]]:
+        """
+        For each configuration what can follow in the same run, as far as time goes.
+
+        Signals have no say in it. Where that is so indeed, configurations that differ in nothing else are taken for
+        one: the first of them, and the others have nothing here.
+        """
+        arcs = [[arc for arc in arcs if arc.move.trigger not in ANEW] for arcs in self.arcs]
+        first: dict[tuple[object, ...], int] = {}
+        alike = [
+            first.setdefault((node.state, node.memory, id(node.outstanding)), number)
+            for number, node in enumerate(self.nodes)
+        ]
+
+        def follows(node: int) -> list[tuple[object, ...]]:
+            return [(alike[arc.target], arc.step.command, arc.move) for arc in arcs[node]]
+
+        if any(one != node and follows(one) != follows(node) for node, one in enumerate(alike)):
+            alike = list(range(len(self.nodes)))
+        return [
+            [Onward(alike[arc.target], arc) for arc in arcs[node]] if one == node else []
+            for node, one in enumerate(alike)
+        ]
+
+    @cached_property
     def came(self) -> list[Arc | None]:
         """For each configuration the last arc of a shortest way to it; ``None`` for the initial one."""
         came: list[Arc | None] = [None] * len(self.nodes)
@@ -186,28 +220,32 @@ def explore(machine: Machine, limit: int = LIMIT) -> Graph:
     own = sorted(session.own_triggers)
     numbers = _Numbers(graph)
     numbers.of(session)
+    handle, restore, number_of = session.handle, session.restore, numbers.of
     for source, node in enumerate(graph.nodes):  # which grows meanwhile
         if len(graph.nodes) > limit:
             graph.whole = False
             break
         arcs = graph.arcs[source]
-        told: str | None = None
-        for move in numbers.moves(node.outstanding, own):
-            if move.trigger == told and arcs:  # the same trigger with other news
-                arcs.append(Arc(source, arcs[-1].target, move, arcs[-1].step))
-                continue
-            told = None
-            session.restore(node)
+        for trigger, alike in numbers.moves(node.outstanding, own):
+            restore(node)
             try:
-                step = session.handle(move.trigger, serial=0)
+                step = handle(trigger, serial=0)
             except TriggerRefused:
                 step = None
             if step is not None:
-                arcs.append(Arc(source, numbers.of(session), move, step))
-                told = move.trigger
-            elif move.trigger not in own:  # where a trigger of one's own has no row, it is not heard
-                graph.refused.append((source, move))
+                target, command = number_of(session), step.command
+                pace = command.pace_s if isinstance(command, Poll) else 0.0
+                for move in alike:
+                    least, most = move.least_s, move.most_s
+                    arcs.append(
+                        Arc(source, target, move, step, pace if pace > least else least, pace if pace > most else most)
+                    )
+            elif trigger not in own:  # where a trigger of one's own has no row, it is not heard
+                graph.refused += ((source, move) for move in alike)
     return graph
+
+
+_Asked: TypeAlias = tuple[tuple[str, tuple[Move, ...]], ...]
 
 
 class _Numbers:
@@ -217,14 +255,17 @@ class _Numbers:
         self._graph = graph
         self._of: dict[tuple[str, Memory, frozenset[Signal], int], int] = {}
         self._commands: dict[Command | None, int] = {}
+        self._same: dict[int, tuple[Command | None, int]] = {}
         self._plain: list[Command | None] = []
-        self._moves: dict[Command | None, tuple[Move, ...]] = {}
+        self._moves: dict[Command | None, _Asked] = {}
 
     def of(self, session: Lifecycle) -> int:
         """Return the number of the configuration that *session* is in."""
-        command = self._commands.get(session.outstanding)
-        if command is None:
-            command = self._meet(session.outstanding)
+        outstanding = session.outstanding
+        met = self._same.get(id(outstanding))
+        if met is None:  # an object is kept with its number, so that no other one can have its id
+            met = self._same[id(outstanding)] = (outstanding, self._meet(outstanding))
+        command = met[1]
         place = (session.state, session.memory, session.signals, command)
         number = self._of.get(place)
         if number is None:
@@ -239,10 +280,13 @@ class _Numbers:
         if plain not in self._commands:
             self._commands[plain] = len(self._plain)
             self._plain.append(plain)
-        return self._commands.setdefault(command, self._commands[plain])
+        return self._commands[plain]
 
-    def moves(self, outstanding: Command | None, own: Collection[str]) -> tuple[Move, ...]:
-        """Return :func:`moves`, made once for each command."""
+    def moves(self, outstanding: Command | None, own: Collection[str]) -> _Asked:
+        """Return :func:`moves`, made once for each command, by trigger: the session is told no more than that."""
         if outstanding not in self._moves:
-            self._moves[outstanding] = moves(outstanding, self._graph.policy, own)
+            alike: dict[str, list[Move]] = {}
+            for move in moves(outstanding, self._graph.policy, own):
+                alike.setdefault(str(move.trigger), []).append(move)
+            self._moves[outstanding] = tuple((trigger, tuple(group)) for trigger, group in alike.items())
         return self._moves[outstanding]

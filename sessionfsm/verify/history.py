@@ -9,18 +9,32 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sessionfsm.lifecycle import Ladder, Policy, Renew, Signal, Trigger, Wait
-
-from .explore import Arc
+from sessionfsm.lifecycle import Command, Ladder, Policy, Renew, Signal, Trigger, Wait
 
 __all__ = ["History", "Scale", "is_good", "is_loss", "rung"]
 
-T = Trigger
+# Looked up once: on Python 3.11 finding a member of an enum takes longer than all the rest of a rule.
+_START = Trigger.START
+_STOP = Trigger.STOP
+_CLOSED = Trigger.CLOSED
+_CREDENTIALS_CHANGED = Trigger.CREDENTIALS_CHANGED
+_POLLED = Trigger.POLLED
+_HURRIED = Trigger.HURRIED
+_SESSION_EXPIRED = Trigger.SESSION_EXPIRED
+_SESSION_LAPSED = Trigger.SESSION_LAPSED
+_POLL_FAILED = Trigger.POLL_FAILED
+_STORE_FAILED = Trigger.STORE_FAILED
+_SILENT = Trigger.SILENT
+_SESSION_RENEWED = Trigger.SESSION_RENEWED
+_RENEWAL_FAILED = Trigger.RENEWAL_FAILED
+_HOLLOW = Trigger.HOLLOW
+_TRANSPORT_LADDER = Ladder.TRANSPORT
+_SESSION_LADDER = Ladder.SESSION
 
-_ANEW = frozenset({T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED})
-_GOOD = frozenset({T.POLLED, T.HURRIED})
+_ANEW = frozenset({_START, _STOP, _CLOSED, _CREDENTIALS_CHANGED})
+_GOOD = frozenset({_POLLED, _HURRIED})
 _NO_SIGNALS: frozenset[Signal] = frozenset()
-_TELLING = frozenset({T.POLLED, T.HURRIED, T.SESSION_EXPIRED, T.SESSION_LAPSED, T.POLL_FAILED, T.STORE_FAILED})
+_TELLING = frozenset({_POLLED, _HURRIED, _SESSION_EXPIRED, _SESSION_LAPSED, _POLL_FAILED, _STORE_FAILED})
 """How a poll ends that has an answer, or none for a reason: hollow answers before and after it are not in a row."""
 
 
@@ -78,44 +92,46 @@ class History(NamedTuple):
     session_waits: int = 0
     signals: frozenset[Signal] = frozenset()
 
-    def after(self, arc: Arc, scale: Scale, *, renewing: bool) -> History:
-        """Return the account after *arc*. *renewing*: the operation that it ends was a renewal."""
-        trigger, command = arc.move.trigger, arc.step.command
+    def after(self, trigger: str, command: Command | None, scale: Scale, *, renewing: bool) -> History:
+        """Return the account after *trigger*, which ordered *command*. *renewing*: a renewal was ended by it."""
         if trigger in _ANEW:
-            return History()
+            return _NOTHING
         lost, unrenewed, proved, hollow, hurried, transport, session, signals = self
         if trigger in _GOOD:
             lost = unrenewed = False
             transport = session = 0
             signals = _NO_SIGNALS
-            if trigger == T.POLLED:
+            if trigger == _POLLED:
                 proved, hurried = True, 0
             else:
                 hurried = min(hurried + 1, scale.pace)
         elif is_loss(trigger, self):
             lost = unrenewed = True
-        elif trigger == T.SILENT:
+        elif trigger == _SILENT:
             transport = 0
-        elif renewing and trigger == T.SESSION_RENEWED:
+        elif renewing and trigger == _SESSION_RENEWED:
             lost = unrenewed = False
-        elif renewing and trigger == T.RENEWAL_FAILED and not scale.required:
+        elif renewing and trigger == _RENEWAL_FAILED and not scale.required:
             unrenewed = False
-        if trigger == T.HOLLOW:
+        if trigger == _HOLLOW:
             hollow = (hollow + 1) % 3
         elif not renewing and trigger in _TELLING:
             hollow = 0
         if isinstance(command, Renew):
             proved, hollow = False, 0
         elif isinstance(command, Wait):
-            if command.ladder == Ladder.TRANSPORT:
+            if command.ladder == _TRANSPORT_LADDER:
                 transport = min(transport + 1, scale.transport)
                 if transport >= scale.transport and lost:
                     signals |= {Signal.RENEWAL_BLOCKED}
-            elif command.ladder == Ladder.SESSION:
+            elif command.ladder == _SESSION_LADDER:
                 session = min(session + 1, scale.session)
                 if session >= scale.denials:
                     signals |= {Signal.LOGIN_REQUIRED}
         return History(lost, unrenewed, proved, hollow, hurried, transport, session, signals)
+
+
+_NOTHING = History()
 
 
 def is_good(trigger: str) -> bool:
@@ -125,7 +141,7 @@ def is_good(trigger: str) -> bool:
 
 def is_loss(trigger: str, before: History) -> bool:
     """Return whether the server says, or shows by a third hollow answer in a row, that the session is gone."""
-    return trigger in (T.SESSION_EXPIRED, T.SESSION_LAPSED) or (trigger == T.HOLLOW and before.hollow == 2)
+    return trigger in (_SESSION_EXPIRED, _SESSION_LAPSED) or (trigger == _HOLLOW and before.hollow == 2)
 
 
 def rung(first_s: float, ceiling_s: float, attempt: int) -> float:

@@ -7,19 +7,28 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from sessionfsm.errors import TriggerRefused
 from sessionfsm.lifecycle import Ladder, Lifecycle, Machine, Own, Poll, Renew, Snapshot, Trigger, Wait
 
 from . import bounds, shortest
+from .bounds import Times
 from .explore import LIMIT, Arc, Graph, explore
 from .history import History, Scale, is_good, is_loss
-from .report import Finding, Report
+from .report import Figures, Finding, Report
+from .request_figures import most_requests
 from .rules import NAMED, RULES, Rule, Seen, is_live, rules_for
 
 __all__ = ["STATEMENTS", "decide"]
 
-T = Trigger
+# Looked up once: on Python 3.11 finding a member of an enum takes longer than a check.
+_STOP = Trigger.STOP
+_CLOSED = Trigger.CLOSED
+_STORE_FAILED = Trigger.STORE_FAILED
+_RENEWAL_FAILED = Trigger.RENEWAL_FAILED
+_SESSION_EXPIRED = Trigger.SESSION_EXPIRED
+_Place: TypeAlias = tuple[int, History]
 ROUNDING_S = 1e-6
 """The same seconds, added up in another order, differ by less."""
 
@@ -54,19 +63,26 @@ STATEMENTS = {
 }
 
 
-def decide(machine: Machine, limit: int = LIMIT) -> Report:
+def decide(machine: Machine, limit: int = LIMIT, *, verdicts_only: bool = False) -> Report:
     """
     Search the whole reachable graph of *machine* and decide every property.
 
     Args:
         limit: After so many configurations the search gives up. What was broken so far is refuted; the rest undecided.
+        verdicts_only: Do not look for the figures, nor for the shortest of the runs that break a bound of time.
     """
     with _collector_paused():
         graph = explore(machine, limit)
         found = _decide_rules(graph)
-        for number, check in _CHECKS.items():
-            found[number] = check(graph) if graph.whole else _finding(number, None)
-        if not graph.whole:
+        figures: Figures | None = None
+        if graph.whole:
+            times = Times(graph)
+            found |= {number: check(graph) for number, check in _CHECKS.items()}
+            found |= {number: check(graph, times, not verdicts_only) for number, check in _TIME_CHECKS.items()}
+            if not verdicts_only:
+                figures = _figures(times)
+        else:
+            found |= {number: _finding(number, None) for number in (*_CHECKS, *_TIME_CHECKS)}
             found = {number: finding if finding.why else _given_up(graph, number) for number, finding in found.items()}
     return Report(
         policy=graph.policy,
@@ -74,6 +90,19 @@ def decide(machine: Machine, limit: int = LIMIT) -> Report:
         states=len(graph.nodes),
         transitions=graph.transitions,
         properties={number: found[number] for number in STATEMENTS},
+        figures=figures,
+    )
+
+
+def _figures(times: Times) -> Figures:
+    def bounded(length_s: float) -> float | None:
+        return None if math.isinf(length_s) else length_s
+
+    return Figures(
+        longest_silence_s=bounded(times.silence[0]),
+        longest_between_polls_s=bounded(times.between_polls[0]),
+        longest_resumption_s=bounded(times.resumption[0]),
+        most_requests=most_requests(times.graph),
     )
 
 
@@ -116,7 +145,7 @@ def _decide_rules(graph: Graph) -> dict[str, Finding]:
     for snapshot in nodes:
         named.setdefault(snapshot.state, type(snapshot.outstanding))
     start = (0, History())
-    came: dict[tuple[int, History], tuple[tuple[int, History], Arc] | None] = {start: None}
+    came: dict[_Place, tuple[_Place, Arc] | None] = {start: None}
     queue = deque([start])
     rules: dict[tuple[str, type], list[tuple[str, Rule]]] = {}
     broken: dict[str, tuple[str, list[Arc]]] = {}
@@ -126,29 +155,29 @@ def _decide_rules(graph: Graph) -> dict[str, Finding]:
         before, told = nodes[node], None
         renewing = isinstance(before.outstanding, Renew)
         for arc in graph.arcs[node]:
-            if arc.step is told:  # the same with other news: nothing here looks at that
+            _, target, move, step, _, _ = arc
+            if step is told:  # the same with other news: nothing here looks at that
                 continue
-            told = arc.step
-            trigger, command, after = arc.move.trigger, told.command, nodes[arc.target]
-            then = history.after(arc, scale, renewing=renewing)
+            told = step
+            trigger, command, after = move.trigger, step.command, nodes[target]
+            then = history.after(trigger, command, scale, renewing=renewing)
+            kind = (trigger, type(command))
+            speaking = rules.get(kind)
+            if speaking is None:
+                speaking = rules[kind] = rules_for(*kind)
             loss = is_loss(trigger, history)
             seen = Seen(policy, before, after, trigger, command, history, then, loss, named[after.state])
-            kind = (trigger, type(command))
-            if kind not in rules:
-                rules[kind] = rules_for(*kind)
-            for number, rule in rules[kind]:
+            for number, rule in speaking:
                 if (why := rule(seen)) and number not in broken:
                     broken[number] = (why, [*_path(came, here), arc])
-            there = (arc.target, then)
+            there = (target, then)
             if there not in came:
                 came[there] = (here, arc)
                 queue.append(there)
     return {number: _finding(number, *broken.get(number, (None,))) for number in RULES}
 
 
-def _path(
-    came: dict[tuple[int, History], tuple[tuple[int, History], Arc] | None], at: tuple[int, History]
-) -> list[Arc]:
+def _path(came: dict[_Place, tuple[_Place, Arc] | None], at: _Place) -> list[Arc]:
     path: list[Arc] = []
     while (link := came[at]) is not None:
         at, arc = link
@@ -182,9 +211,9 @@ def _p0(graph: Graph) -> Finding:
         ends = [
             last.target
             for first in graph.arcs[node]
-            if first.move.trigger == T.STOP
+            if first.move.trigger == _STOP
             for last in graph.arcs[first.target]
-            if last.move.trigger == T.CLOSED
+            if last.move.trigger == _CLOSED
         ]
         if not ends or any(graph.nodes[end].outstanding or graph.nodes[end].state != _initial(graph) for end in ends):
             why = f"from a reachable {snapshot.state}, stop and closed do not lead to {_initial(graph)}"
@@ -205,6 +234,7 @@ def _p2(graph: Graph) -> Finding:
 
 def _p4(graph: Graph) -> Finding:
     machine, session = graph.machine, graph.machine.session()
+    triggers = machine.triggers
     if graph.refused:
         node, move = graph.refused[0]
         why = f"{move.trigger} can occur in {graph.nodes[node].state}, and there is no row for it"
@@ -221,16 +251,19 @@ def _p4(graph: Graph) -> Finding:
             if rows != 1:
                 return _finding("P4", f"{rows} rows apply to {trigger} in {snapshot.state}", graph.way_to(node))
         session.restore(snapshot)
-        for trigger in machine.triggers:
+        for trigger in triggers:
             if trigger in possible:
                 continue
             try:
-                step = session.handle(trigger, serial=0)
+                if session.handle(trigger, serial=0) is None:
+                    continue
             except TriggerRefused:
-                step = None
-            if step is not None or _changed(session, snapshot):
-                why = f"{trigger} cannot occur in {snapshot.state}, and yet it changed something"
-                return _finding("P4", why, graph.way_to(node))
+                continue
+            why = f"{trigger} cannot occur in {snapshot.state}, and yet it is accepted"
+            return _finding("P4", why, graph.way_to(node))
+        if _changed(session, snapshot):
+            why = f"what cannot occur in {snapshot.state} was refused, and yet it changed something"
+            return _finding("P4", why, graph.way_to(node))
     return _finding("P4", None)
 
 
@@ -238,24 +271,14 @@ def _changed(session: Lifecycle, snapshot: Snapshot) -> bool:
     return (session.state, session.memory, session.signals, session.outstanding) != snapshot
 
 
-def _p6(graph: Graph) -> Finding:
+def _p6(graph: Graph, times: Times, shorten: bool) -> Finding:
     policy = graph.policy
-
-    def store(arc: Arc) -> bool:
-        return arc.move.trigger is T.STORE_FAILED
-
-    def exempt(arc: Arc) -> bool:
-        trigger = arc.move.trigger
-        renewing = isinstance(graph.nodes[arc.source].outstanding, Renew)
-        failed = trigger is T.RENEWAL_FAILED and policy.renewal == "required"
-        return store(arc) or (renewing and (trigger is T.SESSION_EXPIRED or failed))
-
-    try:
-        silence, path = bounds.longest_gap(graph, (Renew, Poll), store)
-        between_polls, poll_path = bounds.longest_gap(graph, (Poll,), exempt)
-    except bounds.Unbounded as found:
-        why = "there is a cycle without a request: silence is not bounded"
-        return _finding("P6", why, _from_start(graph, found.path))
+    (silence, path), (between_polls, poll_path) = times.silence, times.between_polls
+    for length, cycle in (times.silence, times.between_polls):
+        if math.isinf(length):
+            return _finding(
+                "P6", "there is a cycle without a request: silence is not bounded", _from_start(graph, cycle)
+            )
     hints = (None, math.nan, math.inf, -1.0, 0.0, 1.0, 35_000.0, 3_600_000.0, 1e300)
     longest = max(policy.poll_deadline_s(hint) for hint in hints)
     if longest > policy.longest_poll_s:
@@ -264,13 +287,15 @@ def _p6(graph: Graph) -> Finding:
     bound = policy.silence_bound_s + _own_s(graph)
     most = min(bound, 1200) + ROUNDING_S
     if silence > most:
-        run = shortest.most_time_between(graph, (Renew, Poll), most, store) or _from_start(graph, path)
-        return _finding("P6", f"two requests in a row can be {silence:g} s apart", run, figure)
-    most = bound + policy.renewal_deadline_s + ROUNDING_S
-    if between_polls > most:
-        run = shortest.most_time_between(graph, (Poll,), most, exempt) or _from_start(graph, poll_path)
-        return _finding("P6", f"two polls in a row can be {between_polls:g} s apart", run, figure)
-    return _finding("P6", None, figure=figure)
+        why, excused = f"two requests in a row can be {silence:g} s apart", times.store_failed
+        kinds: tuple[type, ...] = (Renew, Poll)
+    elif between_polls > (most := bound + policy.renewal_deadline_s + ROUNDING_S):
+        why, excused = f"two polls in a row can be {between_polls:g} s apart", times.excused
+        kinds, path = (Poll,), poll_path
+    else:
+        return _finding("P6", None, figure=figure)
+    run = shortest.most_time_between(graph, kinds, most, excused) if shorten else None
+    return _finding("P6", why, run or _from_start(graph, path), figure)
 
 
 def _own_s(graph: Graph) -> float:
@@ -285,26 +310,25 @@ def _own_s(graph: Graph) -> float:
     return sum(own.values())
 
 
-def _p7(graph: Graph) -> Finding:
-    try:
-        longest, path = bounds.longest_resumption(graph)
-    except bounds.Unbounded as found:
-        return _finding("P7", "good answers alone do not lead to a good poll", _from_start(graph, found.path))
+def _p7(graph: Graph, times: Times, shorten: bool) -> Finding:
+    longest, path = times.resumption
+    if math.isinf(longest):
+        return _finding("P7", "good answers alone do not lead to a good poll", _from_start(graph, path))
     most = graph.policy.resumption_bound_s + _own_s(graph) + ROUNDING_S
     if longest <= most:
         return _finding("P7", None, figure=(longest, "s"))
-    run = shortest.most_time_to_resume(graph, most) or _from_start(graph, path)
-    return _finding("P7", f"resumption can take {longest:g} s", run, (longest, "s"))
+    run = shortest.most_time_to_resume(graph, most) if shorten else None
+    return _finding("P7", f"resumption can take {longest:g} s", run or _from_start(graph, path), (longest, "s"))
 
 
-def _p8(graph: Graph) -> Finding:
+def _p8(graph: Graph, _: Times, shorten: bool) -> Finding:
     excess, path = bounds.most_excess(graph, bounds.RATE)
     figure = (excess, "requests above 10/3 a second")
     if excess <= bounds.RATE + 1e-9:
         return _finding("P8", None, figure=figure)
     why = f"a window of W seconds can have {excess:.3g} + 10/3 · W requests or more"
-    run = shortest.too_many_requests(graph, bounds.RATE, bounds.RATE + 1e-9) or _from_start(graph, path)
-    return _finding("P8", why, run, figure)
+    run = shortest.too_many_requests(graph, bounds.RATE, bounds.RATE + 1e-9) if shorten else None
+    return _finding("P8", why, run or _from_start(graph, path), figure)
 
 
 def _from_start(graph: Graph, path: list[Arc]) -> list[Arc]:
@@ -340,8 +364,6 @@ _CHECKS: dict[str, Callable[[Graph], Finding]] = {
     "P0": _p0,
     "P2": _p2,
     "P4": _p4,
-    "P6": _p6,
-    "P7": _p7,
-    "P8": _p8,
     "P11": _p11,
 }
+_TIME_CHECKS: dict[str, Callable[[Graph, Times, bool], Finding]] = {"P6": _p6, "P7": _p7, "P8": _p8}

@@ -11,7 +11,7 @@ from sessionfsm.lifecycle import Policy
 
 from .explore import Arc
 
-__all__ = ["Finding", "Report", "Verdict"]
+__all__ = ["Figures", "Finding", "Report", "Verdict"]
 
 Verdict = Literal["proved", "refuted", "undecided"]
 
@@ -60,6 +60,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """
+    The exact figures of a machine; ``None`` where there is no bound.
+
+    Attributes:
+        longest_silence_s: The longest time between the starts of two requests in a row, while the store works.
+        longest_between_polls_s: The same of two polls; no renewal is denied, and none fails that has to succeed.
+        longest_resumption_s: The longest time to a good poll, from when every request that starts is answered well.
+        most_requests: In a second, a minute and an hour (closed windows), by what the server does: ``any server``
+            anything but bring news; ``no good poll``; ``denied``: it renews every time, and denies every poll at once.
+            Nobody calls ``wake``.
+    """
+
+    longest_silence_s: float | None
+    longest_between_polls_s: float | None
+    longest_resumption_s: float | None
+    most_requests: Mapping[str, Mapping[str, int | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
     What was found about one machine.
@@ -70,6 +90,7 @@ class Report:
         states: How many configurations are reachable: state, memory, signals, and the command that is outstanding.
         transitions: How many arcs there are between them.
         properties: The findings, by id.
+        figures: The exact figures, unless the search gave up, or verdicts alone were asked for.
     """
 
     policy: Policy
@@ -77,6 +98,7 @@ class Report:
     states: int
     transitions: int
     properties: Mapping[str, Finding]
+    figures: Figures | None
 
     def __getitem__(self, number: str) -> Finding:
         return self.properties[number]
@@ -100,6 +122,7 @@ class Report:
             "policy": asdict(self.policy),
             "states": self.states,
             "transitions": self.transitions,
+            "figures": None if self.figures is None else asdict(self.figures),
             "properties": [finding.to_dict() for finding in self.properties.values()],
         }
 

@@ -11,7 +11,23 @@ from .history import History, is_good, rung
 
 __all__ = ["NAMED", "RULES", "Rule", "Seen", "is_live", "rules_for"]
 
-T = Trigger
+_LADDERS = frozenset(Ladder)
+_TRIGGERS = frozenset(Trigger)
+# Looked up once: on Python 3.11 finding a member of an enum takes longer than all the rest of a rule.
+_CLOSED = Trigger.CLOSED
+_CREDENTIALS_CHANGED = Trigger.CREDENTIALS_CHANGED
+_STOP = Trigger.STOP
+_SILENT = Trigger.SILENT
+_POLLED = Trigger.POLLED
+_START = Trigger.START
+_SESSION_EXPIRED = Trigger.SESSION_EXPIRED
+_HURRIED = Trigger.HURRIED
+_HOLLOW = Trigger.HOLLOW
+_SESSION_LAPSED = Trigger.SESSION_LAPSED
+_RETRY_DUE = Trigger.RETRY_DUE
+_WAKE = Trigger.WAKE
+_SESSION_LADDER = Ladder.SESSION
+_TRANSPORT_LADDER = Ladder.TRANSPORT
 
 NAMED: Mapping[str, type] = {
     State.RECOVERING: Renew,
@@ -67,7 +83,7 @@ def p3_one_operation(seen: Seen) -> str | None:
         return f"in {seen.after.state} the outstanding operation is {_kind(seen.after)}, not {seen.named.__name__}"
     if is_live(seen.after) and seen.command is None and seen.before.outstanding != seen.after.outstanding:
         return "an operation is outstanding that nobody ordered"
-    if seen.command is None and seen.trigger not in (T.CLOSED, T.CREDENTIALS_CHANGED):
+    if seen.command is None and seen.trigger not in (_CLOSED, _CREDENTIALS_CHANGED):
         return f"{seen.trigger} ended the operation, and nothing was ordered in its place"
     return None
 
@@ -77,14 +93,14 @@ def _kind(snapshot: Snapshot) -> str:
 
 
 def p5_stop_orders_the_close(seen: Seen) -> str | None:
-    if seen.trigger == T.STOP:
+    if seen.trigger == _STOP:
         if not isinstance(seen.command, Close):
             return "stop ordered something other than the close"
         if seen.command.notify == seen.history.lost:
             return "notifystop is for a session that the server knows, and only for that"
     elif isinstance(seen.command, Close):
         return f"{seen.trigger} ordered a close"
-    if seen.trigger == T.CLOSED and seen.command is not None:
+    if seen.trigger == _CLOSED and seen.command is not None:
         return "there is a command after the close"
     return None
 
@@ -94,9 +110,9 @@ def p9_kth_wait_is_kth_rung(seen: Seen) -> str | None:
     if not isinstance(wait, Wait):
         return None
     policy = seen.policy
-    if wait.ladder == Ladder.SESSION:
+    if wait.ladder == _SESSION_LADDER:
         first, ceiling, number = policy.session_first_s, policy.session_ceiling_s, seen.then.session_waits
-    elif wait.ladder != Ladder.TRANSPORT:  # a pause of a user's own: a ladder with one rung
+    elif wait.ladder != _TRANSPORT_LADDER:  # a pause of a user's own: a ladder with one rung
         first, ceiling, number = wait.first_s, wait.ceiling_s, 1
         if wait.rung_s != first:
             return f"the pause {wait.ladder!r} is {wait.rung_s:g} s, not {first:g} s"
@@ -112,22 +128,22 @@ def p9_kth_wait_is_kth_rung(seen: Seen) -> str | None:
 
 def p10_what_resets(seen: Seen) -> str | None:
     before, after, trigger = seen.before.memory, seen.after.memory, seen.trigger
-    anew = trigger in (T.STOP, T.CREDENTIALS_CHANGED)
-    if after.waits < before.waits and not (anew or is_good(trigger) or trigger == T.SILENT):
+    anew = trigger in (_STOP, _CREDENTIALS_CHANGED)
+    if after.waits < before.waits and not (anew or is_good(trigger) or trigger == _SILENT):
         return f"{trigger} took waits from {before.waits} to {after.waits}"
     if after.denials < before.denials and not (anew or is_good(trigger)):
         return f"{trigger} took denials from {before.denials} to {after.denials}"
-    if after.hurries < before.hurries and not (anew or trigger == T.POLLED):
+    if after.hurries < before.hurries and not (anew or trigger == _POLLED):
         return f"{trigger} took hurries from {before.hurries} to {after.hurries}"
-    if after.trusted and not before.trusted and trigger != T.POLLED:
+    if after.trusted and not before.trusted and trigger != _POLLED:
         return f"{trigger} made the session trusted"
     return None
 
 
 def p12_only_stop_ends(seen: Seen) -> str | None:
-    if is_live(seen.before) and not is_live(seen.after) and seen.trigger != T.STOP:
+    if is_live(seen.before) and not is_live(seen.after) and seen.trigger != _STOP:
         return f"{seen.trigger} ended the session"
-    if seen.trigger == T.START and not isinstance(seen.command, Renew):
+    if seen.trigger == _START and not isinstance(seen.command, Renew):
         return "start did not begin with a renewal"
     return None
 
@@ -136,10 +152,10 @@ def p13_ladder_follows_cause(seen: Seen) -> str | None:
     wait = seen.command
     if not isinstance(wait, Wait):
         return None
-    handshake_denied = isinstance(seen.before.outstanding, Renew) and seen.trigger == T.SESSION_EXPIRED
+    handshake_denied = isinstance(seen.before.outstanding, Renew) and seen.trigger == _SESSION_EXPIRED
     denied = handshake_denied or (seen.loss and not seen.history.lost)
-    expected = Ladder.SESSION if denied else Ladder.TRANSPORT
-    if wait.ladder == expected or (wait.ladder not in tuple(Ladder) and seen.trigger not in tuple(Trigger)):
+    expected = _SESSION_LADDER if denied else _TRANSPORT_LADDER
+    if wait.ladder == expected or (wait.ladder not in _LADDERS and seen.trigger not in _TRIGGERS):
         return None
     return f"{seen.trigger} ordered a {wait.ladder} wait, not a {expected} one"
 
@@ -156,12 +172,12 @@ def p15_paced_exactly(seen: Seen) -> str | None:
     if not isinstance(poll, Poll):
         return None
     expected = 0.0
-    if seen.trigger in (T.HURRIED, T.HOLLOW):
+    if seen.trigger in (_HURRIED, _HOLLOW):
         count = seen.then.hurried + seen.then.hollow
         expected = rung(seen.policy.pace_first_s, seen.policy.pace_ceiling_s, count)
     if poll.pace_s != expected:
         return f"after {seen.trigger} the poll is paced {poll.pace_s:g} s, not {expected:g} s"
-    if poll.fresh != (seen.trigger == T.SILENT):
+    if poll.fresh != (seen.trigger == _SILENT):
         return "a fresh connection is for the poll after a silent one, and only for that"
     return None
 
@@ -169,7 +185,7 @@ def p15_paced_exactly(seen: Seen) -> str | None:
 def p16_first_loss_renews_at_once(seen: Seen) -> str | None:
     if not seen.loss or not isinstance(seen.before.outstanding, Poll):
         return None
-    at_once = seen.history.proved or seen.trigger == T.SESSION_LAPSED
+    at_once = seen.history.proved or seen.trigger == _SESSION_LAPSED
     if at_once and not isinstance(seen.command, Renew):
         return "the loss of a session that had proved itself, or was held, did not renew at once"
     if not at_once and not isinstance(seen.command, Wait):
@@ -182,17 +198,17 @@ def p17_no_needless_renewal(seen: Seen) -> str | None:
         return None
     after_wait = isinstance(seen.before.outstanding, Wait)
     if (
-        seen.trigger in (T.START, T.SESSION_LAPSED)
-        or (after_wait and seen.trigger in (T.RETRY_DUE, T.WAKE))
+        seen.trigger in (_START, _SESSION_LAPSED)
+        or (after_wait and seen.trigger in (_RETRY_DUE, _WAKE))
         or (seen.loss and seen.history.proved)
-        or seen.trigger not in tuple(Trigger)  # a user's own row says so
+        or seen.trigger not in _TRIGGERS  # a user's own row says so
     ):
         return None
     return f"{seen.trigger} ordered a renewal"
 
 
 def p18_three_hollow_are_a_loss(seen: Seen) -> str | None:
-    if seen.trigger != T.HOLLOW:
+    if seen.trigger != _HOLLOW:
         return None
     polls_on = isinstance(seen.command, Poll)
     if seen.loss and polls_on:
@@ -229,14 +245,14 @@ RULES: Mapping[str, Rule] = {
 
 _SPEAK_OF: Mapping[str, tuple[frozenset[str], frozenset[type]]] = {
     "P1": (frozenset(), frozenset({Poll})),
-    "P5": (frozenset({T.STOP, T.CLOSED}), frozenset({Close})),
+    "P5": (frozenset({_STOP, _CLOSED}), frozenset({Close})),
     "P9": (frozenset(), frozenset({Wait})),
-    "P12": (frozenset({T.START}), frozenset({Close, type(None)})),
+    "P12": (frozenset({_START}), frozenset({Close, type(None)})),
     "P13": (frozenset(), frozenset({Wait})),
     "P15": (frozenset(), frozenset({Poll})),
-    "P16": (frozenset({T.SESSION_EXPIRED, T.SESSION_LAPSED, T.HOLLOW}), frozenset()),
+    "P16": (frozenset({_SESSION_EXPIRED, _SESSION_LAPSED, _HOLLOW}), frozenset()),
     "P17": (frozenset(), frozenset({Renew})),
-    "P18": (frozenset({T.HOLLOW}), frozenset()),
+    "P18": (frozenset({_HOLLOW}), frozenset()),
 }
 """Rules that have nothing to say unless one of these triggers happened, or such a command was ordered."""
 

@@ -6,18 +6,15 @@ import math
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from sessionfsm.lifecycle import Poll, Renew, Trigger, Wait
+from sessionfsm.lifecycle import Poll, Renew
 
-from .explore import Arc, Graph
+from .bounds import good_ends
+from .explore import ANEW, Arc, Graph
 
 __all__ = ["most_time_between", "most_time_to_resume", "too_many_requests"]
 
-T = Trigger
-ANEW = (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED)
 _STEPS = 5_000
 """No run that is longer is looked for."""
-
-_WELL = {Renew: (T.SESSION_RENEWED,), Poll: (T.POLLED, T.HURRIED), Wait: (T.RETRY_DUE,)}
 
 # (the last arc, where it leads, what is carried there, whether the bound is broken by it)
 _Onward = Callable[[Any, float], Iterator[tuple[Arc, Hashable, float, bool]]]
@@ -70,7 +67,7 @@ def most_time_between(
             if arc.move.trigger in ANEW:
                 yield arc, arc.target, 0.0 if started else -math.inf, False
             elif not leave_out(arc):
-                length = value + arc.most_s()
+                length = value + arc.most_s
                 yield arc, arc.target, 0.0 if started else length, started and length > allowed_s
             else:
                 yield arc, arc.target, 0.0 if started else -math.inf, False
@@ -86,15 +83,15 @@ def most_time_to_resume(graph: Graph, allowed_s: float) -> list[Arc] | None:
         operation = graph.nodes[node].outstanding
         for arc in graph.arcs[node]:
             if well:
-                if arc.move.trigger in _WELL.get(type(operation), ()):
+                if arc.move.trigger in good_ends(operation):
                     ends = isinstance(operation, Poll)
-                    length = value + (arc.move.most_s if ends else arc.most_s())
+                    length = value + (arc.move.most_s if ends else arc.most_s)
                     if not ends or length > allowed_s:
                         yield arc, (arc.target, True), length, ends
                 continue
             yield arc, (arc.target, False), -math.inf, False
-            if isinstance(operation, Renew | Poll | Wait) and arc.move.trigger not in ANEW:
-                yield arc, (arc.target, True), arc.most_s(), False
+            if arc.move.trigger not in ANEW:
+                yield arc, (arc.target, True), arc.most_s, False
 
     return _shortest((0, False), onward)
 
@@ -105,7 +102,7 @@ def too_many_requests(graph: Graph, rate: float, allowed: float) -> list[Arc] | 
     def onward(place: int, value: float) -> Iterator[tuple[Arc, Hashable, float, bool]]:
         for arc in graph.arcs[place]:
             fresh = arc.move.news or arc.move.trigger in ANEW
-            carried = 0.0 if fresh else max(0.0, value - rate * arc.least_s())
+            carried = 0.0 if fresh else max(0.0, value - rate * arc.least_s)
             if isinstance(arc.command, Renew | Poll):
                 carried += 1.0
             yield arc, arc.target, carried, carried > allowed

@@ -313,6 +313,18 @@ def test_help_into_a_closed_pipe_is_quiet(folder: Path) -> None:
     assert process.err == ""
 
 
+def test_a_report_that_is_not_read_to_its_end_is_no_failure() -> None:
+    """``sessionfsm verify | head`` says nothing more, and shows no error."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        arguments = [sys.executable, "-u", "-m", "sessionfsm", "verify", "--limit", "50"]
+        done = subprocess.run(arguments, stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=DEADLINE_S)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 # --- demo --------------------------------------------------------------------------------------------------------
 
 

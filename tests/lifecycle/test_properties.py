@@ -10,9 +10,9 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from sessionfsm.errors import PolicyError
-from sessionfsm.lifecycle import Lifecycle, Machine, Policy, Poll, Renew, Trigger, Wait, delay
-from sessionfsm.verify import STATEMENTS, Arc, Finding, Graph, decide, explore
-from sessionfsm.verify.bounds import denied_requests, longest_gap
+from sessionfsm.lifecycle import Lifecycle, Machine, Policy, Poll, Renew, Wait, delay
+from sessionfsm.verify import STATEMENTS, Finding, Graph, decide, explore
+from sessionfsm.verify.request_figures import most_requests_in
 
 PROPERTIES = [f"P{number}" for number in range(20)]
 
@@ -111,16 +111,13 @@ def test_silence_is_at_most_430_seconds() -> None:
     assert Policy().silence_bound_s == 130 + 300
 
 
-def test_two_polls_start_at_most_440_seconds_apart(graph: Graph) -> None:
+def test_two_polls_start_at_most_440_seconds_apart() -> None:
     """One renewal deadline more than the silence, as long as the renewal is not denied and the store works."""
-
-    def excused(arc: Arc) -> bool:
-        denied = arc.step.source == "recovering" and arc.move.trigger is Trigger.SESSION_EXPIRED
-        return denied or arc.move.trigger is Trigger.STORE_FAILED
-
-    longest, path = longest_gap(graph, (Poll,), excused)
-    assert longest == 130 + 300 + 10
-    assert [type(arc.command) for arc in path] == [Wait, Renew, Poll]
+    figures = decide(Machine()).figures
+    assert figures is not None
+    assert figures.longest_silence_s == 130 + 300
+    assert figures.longest_between_polls_s == 130 + 300 + 10
+    assert figures.longest_resumption_s == 130 + 300 + 10 + 130
 
 
 def test_resumption_takes_at_most_570_seconds() -> None:
@@ -139,7 +136,7 @@ def test_p8_is_exact() -> None:
 @pytest.mark.parametrize(("window_s", "requests"), [(60, 11), (3600, 59)])
 def test_a_denied_session_is_quiet(graph: Graph, window_s: float, requests: int) -> None:
     """A renewed session that is denied all the same makes 11 requests in its worst minute and 59 in its worst hour."""
-    assert denied_requests(graph, window_s) == requests
+    assert most_requests_in(graph, "denied", window_s) == requests
     # And by hand: the first loss is renewed at once, every later round is a renewal and a poll after half a rung.
     session = start()
     play(session, "session_renewed", "polled")
