@@ -86,7 +86,11 @@ def run(
 
     _, options = backend_options(backend)
     if watch is not None:
+        import trio
+
+        # Not by anyio.run: it passed its options on to trio from 4.14 on only, and the clock was the real one.
         options["instruments"] = [watch]
+        return trio.run(main, **options)
     return anyio.run(main, backend=backend, backend_options=options)
 
 
