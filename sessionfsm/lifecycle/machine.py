@@ -149,7 +149,7 @@ class Machine:
         self.table = table if table is not None else table_for(self.policy)
         self.external: frozenset[str] = EXTERNAL | frozenset(self.table.external)
         self._limits = limits(self.policy)
-        self._answers: dict[tuple[str, Memory, str], _Answer | None] = {}
+        self._answers: dict[tuple[str, Memory, str], _Answer] = {}
         self._taken: dict[tuple[str, str, object], _Asked] = {}
         self._makers: dict[int, _Maker] = {}
         self._unnumbered: dict[tuple[Order | OwnOrder, int], Command | None] = {}
@@ -204,11 +204,13 @@ class Machine:
         return tuple([row for row in rows if not row.guards or all(guard.holds(memory) for guard in row.guards)])
 
     def _answer(self, state: str, memory: Memory, trigger: str) -> _Answer | None:
-        """Return what follows, or ``None`` if no row applies. It is found out once, and remembered."""
+        """Return what follows, or ``None`` if no row applies. What follows is found out once, and remembered."""
         question = (state, memory, trigger)
         answer = self._answers.get(question)
-        if answer is None and question not in self._answers:
-            answer = self._answers[question] = self._find_out(state, memory, trigger)
+        if answer is None:
+            answer = self._find_out(state, memory, trigger)
+            if answer is not None:
+                self._answers[question] = answer
         return answer
 
     def _find_out(self, state: str, memory: Memory, trigger: str) -> _Answer | None:
@@ -361,10 +363,12 @@ class Lifecycle:
         """The triggers that would be accepted now, whatever their serial number."""
         machine = self._machine
         here = (self.state, self.memory)
-        if here not in machine._accepted:
+        accepted = machine._accepted.get(here)
+        if accepted is None:
             triggers = machine._rows_at[self.state]
-            machine._accepted[here] = tuple(trigger for trigger in triggers if machine._answer(*here, trigger))
-        return machine._accepted[here]
+            accepted = tuple(trigger for trigger in triggers if machine._answer(*here, trigger))
+            machine._accepted[here] = accepted
+        return accepted
 
     def handle(self, trigger: str, *, serial: int | None = None) -> Step | None:
         """

@@ -162,10 +162,11 @@ class _Pace:
         met: dict[frozenset[tuple[int, int]], int] = {}
         while len(layers) < count:
             before: dict[int, int] = {}
+            in_time = most + self._time * (count - 1 - len(layers))
             for node, lost in layers[-1].items():
                 for source, length in self._before[node]:
                     there = lost + length * self._steps - self._time
-                    if gains[source] + there <= most and there < before.get(source, math.inf):
+                    if there <= in_time and gains[source] + there <= most and there < before.get(source, math.inf):
                         before[source] = there
             if not before:
                 return False
