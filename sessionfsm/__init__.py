@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         SessionLost,
         StatusError,
         StoreError,
+        TraceError,
         TransportError,
         TriggerRefused,
     )
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .secret import Secret
     from .session import Health, Record, RecordMonitor, Session, Violation
     from .store import MemoryStore, Store
+    from .trace import TraceWriter, check_trace
 
 # Where each public name lives. Modules are imported when a name is first used: `sessionfsm --help` needs none of them.
 _HOMES = {
@@ -61,6 +63,8 @@ _HOMES = {
     "Secret": "secret",
     "Store": "store",
     "MemoryStore": "store",
+    "TraceWriter": "trace",
+    "check_trace": "trace",
     "SessionFSMError": "errors",
     "DefinitionError": "errors",
     "PolicyError": "errors",
@@ -68,6 +72,7 @@ _HOMES = {
     "TriggerRefused": "errors",
     "CredentialsMissing": "errors",
     "StoreError": "errors",
+    "TraceError": "errors",
     "PropertyBroken": "errors",
     "ILinkError": "errors",
     "SessionLost": "errors",
@@ -100,6 +105,8 @@ __all__ = [
     "Secret",
     "Store",
     "MemoryStore",
+    "TraceWriter",
+    "check_trace",
     "SessionFSMError",
     "DefinitionError",
     "PolicyError",
@@ -107,6 +114,7 @@ __all__ = [
     "TriggerRefused",
     "CredentialsMissing",
     "StoreError",
+    "TraceError",
     "PropertyBroken",
     "ILinkError",
     "SessionLost",

@@ -9,6 +9,7 @@ Every error that sessionfsm raises, in one tree.
     │   └── AddressError               a base URL that is not allowed
     ├── TriggerRefused                 this trigger is not possible in this state; nothing was changed
     ├── CredentialsMissing             there is no token
+    ├── TraceError                     a trace that cannot be read, or a file that none can be written to
     ├── StoreError                     the store could not do what it was asked; nothing was half done
     ├── PropertyBroken                 a session did what its machine cannot do; a monitor ended it
     └── ILinkError                     a call to iLink did not succeed
@@ -48,6 +49,7 @@ __all__ = [
     "SessionLost",
     "StatusError",
     "StoreError",
+    "TraceError",
     "TransportError",
     "TriggerRefused",
 ]
@@ -107,6 +109,21 @@ class CredentialsMissing(SessionFSMError):
 
 class StoreError(SessionFSMError):
     """The store could not do what it was asked. Nothing was half done."""
+
+
+class TraceError(SessionFSMError):
+    """
+    A trace that cannot be read, or a file to which none can be written.
+
+    Attributes:
+        name: What the file is called.
+        line: The line that is wrong, counted from 1; ``None`` if it is the file.
+    """
+
+    def __init__(self, message: str, *, name: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.line = line
 
 
 class PropertyBroken(SessionFSMError):

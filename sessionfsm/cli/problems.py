@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sessionfsm.errors import BadRequest, CredentialsMissing, DefinitionError, SessionFSMError
+from sessionfsm.errors import BadRequest, CredentialsMissing, DefinitionError, SessionFSMError, TraceError
 
 from .exit_codes import ExitCode
 
@@ -39,7 +39,7 @@ def code_of(error: BaseException) -> int | None:
     match error:
         case CommandError():
             return error.code
-        case DefinitionError() | CredentialsMissing() | BadRequest():
+        case DefinitionError() | CredentialsMissing() | BadRequest() | TraceError():
             return ExitCode.MISUSE
         case SessionFSMError():
             return ExitCode.FAILED

@@ -17,11 +17,14 @@ _EPILOG = """\
 One JSON object per message and line: message_id, from, text, create_time_ms, type, and message: what the server
 sent, without the context token. A message is done when its line is written. Logs go to standard error.
 
+--trace records the session, a JSON object per line, for 'sessionfsm trace check'. A file that exists is gone on with.
+
 Ctrl-C and SIGTERM stop in order; a second one ends at once. A closed standard output stops in order too.
 
 examples:
   sessionfsm run --token-file bot.token
   sessionfsm run --base-url http://127.0.0.1:8080 --token test | jq -r .text
+  sessionfsm run --token-file bot.token --trace run.jsonl
 """
 
 
@@ -35,6 +38,7 @@ def add_to(commands: Commands) -> None:
     )
     add_connection(parser)
     add_policy(parser)
+    parser.add_argument("--trace", metavar="FILE", help="record the session in this file, after what is in it")
     add_verbose(parser)
     parser.set_defaults(call=_call, parser=parser, stops_in_order=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 
 import anyio
 import msgspec
@@ -12,6 +13,7 @@ from sessionfsm.ilink.fields import object_of
 from sessionfsm.lifecycle import Policy
 from sessionfsm.secret import Secret
 from sessionfsm.session import Session
+from sessionfsm.trace import TraceWriter
 
 from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
@@ -29,15 +31,23 @@ def run(args: argparse.Namespace, token: Secret, policy: Policy, signals: StopSi
     base_url = DEFAULT_BASE_URL if args.base_url is None else args.base_url
 
     async def serve() -> ExitCode:
-        session = Session(token=token, base_url=base_url, allow_hosts=args.allow_host, policy=policy)
+        observers = [trace] if trace is not None else []
+        session = Session(
+            token=token, base_url=base_url, allow_hosts=args.allow_host, policy=policy, observers=observers
+        )
         writer = LineWriter(standard_output())
         logger.info("serving %s at %s", session.account, base_url)
         if args.token is not None:
             logger.info("other users can see --token in the list of processes; --token-file hides it")
         return await _serve(session, writer, signals)
 
-    with logs_to_stderr(verbose=args.verbose):
-        return anyio.run(serve)
+    with logs_to_stderr(verbose=args.verbose), ExitStack() as stack:
+        trace = stack.enter_context(TraceWriter(args.trace)) if args.trace is not None else None
+        code = anyio.run(serve)
+        if trace is not None and trace.problem is not None:
+            logger.error("the trace %s is not whole: %s", args.trace, trace.problem)
+            return ExitCode.FAILED
+        return code
 
 
 async def _serve(session: Session, writer: LineWriter, signals: StopSignals) -> ExitCode:

@@ -10,6 +10,7 @@ from sessionfsm.lifecycle import Machine, Policy, Table
 from sessionfsm.session import Record, RecordMonitor, Session, Violation
 from sessionfsm.testing.judge import judge_wire
 from sessionfsm.testing.wirelog import Exchange, WireLog
+from sessionfsm.trace.words import words_of
 from sessionfsm.verify import Finding, decide
 from sessionfsm.verify.counterexample import narrate
 
@@ -125,7 +126,7 @@ def _assert_records_safe(records: Sequence[Record], machine: Machine) -> None:
     for record in records:
         monitor(record)
     account = records[0].account if records else ""
-    _fail(account, monitor.violations, [(record.number, _record_line(record)) for record in records])
+    _fail(account, monitor.violations, [(record.number, words_of(record)) for record in records])
 
 
 def _assert_wire_safe(entries: Sequence[Exchange], policy: Policy, slack_s: float) -> None:
@@ -158,10 +159,3 @@ def _entry_line(entry: Exchange) -> str:
     answer = "the client left" if entry.aborted else entry.answer or "still out"
     held = f" after {entry.ended_s - entry.started_s:.1f} s" if entry.ended_s is not None else ""
     return f"{entry.started_s:10.1f} s  {entry.endpoint:11}  {answer}{held}"
-
-
-def _record_line(record: Record) -> str:
-    ordered = type(record.command).__name__.lower() if record.command is not None else "nothing new"
-    wait = f" {record.wait_s:.1f} s" if record.wait_s is not None else ""
-    quiet = f" (after {record.quiet.polls} quiet polls)" if record.quiet is not None else ""
-    return f"{record.at_s:10.1f} s  {record.trigger:16}  {record.source} → {record.target}  {ordered}{wait}{quiet}"

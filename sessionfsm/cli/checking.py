@@ -1,0 +1,180 @@
+"""What ``sessionfsm trace check`` does and prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+from sessionfsm.config import load_machine
+from sessionfsm.errors import DefinitionError
+from sessionfsm.lifecycle import Machine, Policy
+from sessionfsm.trace import Report, RunReport, Wrong, check_trace
+from sessionfsm.trace.words import words_of
+
+from .exit_codes import ExitCode
+from .options import policy_of
+from .problems import CommandError, one_line
+
+__all__ = ["check"]
+
+_CODES = {"clean": ExitCode.OK, "broken": ExitCode.FAILED, "unfinished": ExitCode.UNDECIDED}
+_RUNS_SHOWN = 20
+_WIDEST = 500
+_ENDS = {
+    "cut": "its end is not on file: its process was killed, or goes on",
+    "torn": "its last line is torn: its process was killed while it wrote it, or writes it now",
+    "broken_off": "it is broken off: the file could not be written any more",
+}
+
+
+def check(args: argparse.Namespace) -> int:
+    """Check, print, and return the exit code."""
+    policy = policy_of(args) if args.policy is not None else None
+    source, name = _source(args.file)
+    report = check_trace(source, machine=_against(args, policy), first_only=not args.all, name=name)
+    if args.json:
+        print(json.dumps(_document(report)))
+    else:
+        for line in _lines(report):
+            print(_plain(line))
+    sys.stdout.flush()
+    for note in report.notes[:3]:
+        print(one_line(f"sessionfsm: note: {report.name}: {note}"), file=sys.stderr)
+    if report.unreadable:
+        print(one_line(f"sessionfsm: error: {report.unreadable}"), file=sys.stderr)
+    return _CODES[report.verdict]
+
+
+def _source(file: str) -> tuple[str | BinaryIO, str]:
+    if file != "-":
+        return file, file
+    if sys.stdin is None:
+        raise CommandError("standard input is closed; name a file, or send one there")
+    return sys.stdin.buffer, "standard input"
+
+
+class _Named:
+    """The machine that the command line names, for the policy of each run; the last one is kept."""
+
+    def __init__(self, name: str | None, policy: Policy | None) -> None:
+        self._name = name
+        self._policy = policy
+        self._made: dict[Policy, Machine] = {}
+
+    def __call__(self, recorded: Policy) -> Machine:
+        policy = self._policy if self._policy is not None else recorded
+        if policy not in self._made:
+            self._made = {policy: self._make(policy)}
+        return self._made[policy]
+
+    def _make(self, policy: Policy) -> Machine:
+        if self._name is None:
+            return Machine(policy)
+        try:
+            return load_machine(self._name, policy)
+        except DefinitionError:
+            if self._policy is not None:
+                raise
+            return load_machine(self._name)  # a machine that has a policy of its own
+
+
+def _against(args: argparse.Namespace, policy: Policy | None) -> _Named | None:
+    return _Named(args.machine, policy) if args.machine is not None or policy is not None else None
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for wrong in report.wrong:
+        yield from _wrong(report.name, wrong)
+        yield ""
+    if report.run_count > _RUNS_SHOWN:
+        yield f"the last {_RUNS_SHOWN} of {report.run_count} runs:"
+    for number, run in enumerate(list(report.runs)[-_RUNS_SHOWN:], max(report.run_count - _RUNS_SHOWN, 0) + 1):
+        yield from _run(number, run)
+    if report.others:
+        yield f"{report.others} lines of other kinds were passed over"
+    match report.verdict:
+        case "clean":
+            yield f"{report.name}: nothing is wrong"
+        case "unfinished":
+            runs = "a run has" if report.unfinished == 1 else f"{report.unfinished} runs have"
+            yield f"{report.name}: nothing is wrong on file, but {runs} no end there, and nobody knows what came after"
+        case "broken" if report.wrong_count > len(report.wrong):
+            yield f"{report.name}: {report.wrong_count} things are wrong, and the first {len(report.wrong)} are shown"
+        case "broken":
+            broken = ", ".join(dict.fromkeys(wrong.property for wrong in report.wrong))
+            yield f"{report.name}: {_count(report.wrong_count, 'thing is', 'things are')} wrong: {broken}"
+
+
+def _wrong(name: str, wrong: Wrong) -> Iterator[str]:
+    yield f"{name}:{wrong.line}: {wrong.property}: {wrong.what}"
+    width = len(str(wrong.line))
+    for line, record in wrong.before:
+        yield f"  {line:>{width}}  {words_of(record)}"
+    yield f"> {wrong.line:>{width}}  {words_of(wrong.record)}"
+
+
+def _run(number: int, run: RunReport) -> Iterator[str]:
+    began = datetime.fromtimestamp(min(max(run.run.wall_s, 0.0), 2e11), UTC)
+    yield f"run {number}: {run.run.account}, {began:%Y-%m-%d %H:%M:%S} UTC, lines {run.line} to {run.last_line}"
+    failed = f" ({run.renewals_failed} failed)" if run.renewals_failed else ""
+    yield (
+        f"  {_time(run.duration_s)}: {_count(run.records, 'record', 'records')}, "
+        f"{_count(run.polls, 'poll', 'polls')} ({run.good_polls} good), "
+        f"{_count(run.renewals, 'renewal', 'renewals')}{failed}, {_count(run.losses, 'loss', 'losses')}, "
+        f"{_count(run.waits, 'wait', 'waits')} ({_time(run.waiting_s)}), {_count(run.messages, 'message', 'messages')}"
+    )
+    yield (
+        f"  longest time between two requests {_time(run.longest_gap_s)}, "
+        f"without a good poll {_time(run.longest_without_good_poll_s)}"
+    )
+    if run.signals:
+        yield f"  raised: {', '.join(sorted(run.signals))}"
+    if run.end != "closed":
+        yield f"  {_ENDS[run.end]}{f' ({run.why})' if run.why else ''}"
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def _time(seconds: float) -> str:
+    if abs(seconds) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def _plain(line: str) -> str:
+    """Return a line that may have somebody else's words in it, fit for a terminal."""
+    cut = line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…"
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "verdict": report.verdict,
+        "file": report.name,
+        "lines": report.lines,
+        "run_count": report.run_count,
+        "unfinished": report.unfinished,
+        "runs": [run.to_dict() for run in report.runs],
+        "wrong_count": report.wrong_count,
+        "wrong": [
+            {
+                "line": wrong.line,
+                "property": wrong.property,
+                "what": wrong.what,
+                "record": wrong.record.to_dict(),
+            }
+            for wrong in report.wrong
+        ],
+        "other_lines": report.others,
+        "notes": report.notes,
+        "unreadable": report.unreadable or None,
+    }
