@@ -17,10 +17,10 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove lint types pins clean
+.PHONY: help setup demo test prove bench-monitor lint types pins clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY)  ## prepare .venv (the other targets do it when it is needed)
 
@@ -33,6 +33,9 @@ test: $(READY)  ## run the tests (ARGS="-k name")
 prove: $(READY)  ## prove P1, P2, P6, P10 for every policy, with a certificate in proof/ (ARGS="FOLDER")
 	@$(BIN)/python -m sessionfsm.verify.prove_all $(ARGS)
 	@$(BIN)/python -m pytest -q -m slow tests/verify
+
+bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
+	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
 
 lint: $(READY)  ## check style, format and the import contracts
 	@$(BIN)/ruff check --quiet .

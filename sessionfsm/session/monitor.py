@@ -59,6 +59,7 @@ class RequestMonitor:
         self.longest_gap_s = 0.0
         self._slack_s = slack_s
         self._late_s = slack_s if late_s is None else late_s
+        self._bound_s = policy.silence_bound_s
         self.anew()
 
     def anew(self) -> None:
@@ -100,10 +101,11 @@ class RequestMonitor:
 
     def gap(self, length_s: float, at_s: float, number: int) -> None:
         """Note the time between the starts of two requests in a row."""
-        self.longest_gap_s = max(self.longest_gap_s, length_s)
-        bound = self.policy.silence_bound_s
-        if length_s > bound + self._late_s:
-            self._add("P6", at_s, f"{length_s:.1f} s without a request; at most {bound:g} s are allowed", number)
+        if length_s > self.longest_gap_s:
+            self.longest_gap_s = length_s
+        if length_s > self._bound_s + self._late_s:
+            words = f"{length_s:.1f} s without a request; at most {self._bound_s:g} s are allowed"
+            self._add("P6", at_s, words, number)
 
     def quiet(self, quiet: Quiet, number: int) -> None:
         """Note good polls that were only counted."""

@@ -38,9 +38,16 @@ class RecordTimes:
         self._policy = policy
         self._slack_s = slack_s
         self._late_s = late_s
-        self._outcomes: dict[str, list[Move]] = {}
-        for move in moves(Poll(serial=0), policy):
-            self._outcomes.setdefault(move.trigger, []).append(move)
+        # A policy works its bounds out anew each time, and every record needs them.
+        self._longest_poll_s = policy.longest_poll_s
+        self._resumption_s = policy.resumption_bound_s
+        self._between_polls_s = policy.silence_bound_s + policy.renewal_deadline_s
+        self._outcomes: dict[tuple[str, bool], list[Move]] = {}
+        possible = list(moves(Poll(serial=0), policy))
+        for trigger in {move.trigger for move in possible}:
+            ends = [move for move in possible if move.trigger == trigger]
+            for news in (False, True):
+                self._outcomes[trigger, news] = [move for move in ends if move.news == news] or ends
         self._at_s = -math.inf
         self._ordered_s = -math.inf  # when the operation that is outstanding was ordered
         self._unknown_s = 0.0  # it may have been ordered so much later: polls that are only counted do not say
@@ -100,7 +107,7 @@ class RecordTimes:
     def _requested(self, record: Record, trigger: str, operation: Renew | Poll) -> Iterator[Odd]:
         started, held = record.started_s, record.held_s
         renewing = isinstance(operation, Renew)
-        deadline = operation.deadline_s if isinstance(operation, Renew) else self._policy.longest_poll_s
+        deadline = operation.deadline_s if isinstance(operation, Renew) else self._longest_poll_s
         due = self._ordered_s if renewing else max(self._ordered_s, self._polled_s + _pace(operation))
         if started is None or held is None:
             yield from self._not_requested(record, trigger, renewing=renewing, due=due)
@@ -135,18 +142,20 @@ class RecordTimes:
 
     def _named_rightly(self, record: Record, trigger: str, held: float) -> Iterator[Odd]:
         """The same bounds as in the search: a silent poll was out so long, one without news that came soon is not."""
-        which = self._outcomes.get(trigger, [])
-        which = [move for move in which if move.news == (record.news > 0)] or which
-        if which and not any(_fits(move, held, self._late_s) for move in which):
+        which = self._outcomes.get((trigger, record.news > 0), ())
+        for move in which:
+            if _fits(move, held, self._late_s):
+                return
+        if which:
             least, most = which[0].least_s, which[0].most_s
             yield (
-                _HAPPENED.get(T(trigger), "P6") if held <= self._policy.longest_poll_s else "P6",
+                _HAPPENED.get(T(trigger), "P6") if held <= self._longest_poll_s else "P6",
                 f"{trigger} after {held:.3f} s, where only {least:g} s to {most:g} s can be",
             )
 
     def progress(self, record: Record, trigger: str, outstanding: Command | None) -> Iterator[Odd]:
         """Say whether polls and good polls come as often as they must (P6, P7); then move the clock on."""
-        policy, at, started = self._policy, record.at_s, record.started_s
+        at, started = record.at_s, record.started_s
         renewing, polling = isinstance(outstanding, Renew), isinstance(outstanding, Poll)
         good = trigger in (T.POLLED, T.HURRIED)
         well = good or trigger not in (*_POLLS, T.RENEWAL_FAILED)
@@ -154,12 +163,12 @@ class RecordTimes:
             self._well_s, self._other_poll_s = at, None
         if not well:
             self._well_s = at if started is None else started
-        elif at - self._well_s > policy.resumption_bound_s + self._late_s:
+        elif at - self._well_s > self._resumption_s + self._late_s:
             yield (
                 "P7",
                 (
                     f"{at - self._well_s:.1f} s without a good poll, though every request in it was answered well; "
-                    f"at most {policy.resumption_bound_s:g} s are allowed"
+                    f"at most {self._resumption_s:g} s are allowed"
                 ),
             )
             self._well_s = at
@@ -168,7 +177,7 @@ class RecordTimes:
             self._polled_s = started
         if good:
             self._well_s = at
-        required = trigger is T.RENEWAL_FAILED and policy.renewal == "required"
+        required = trigger is T.RENEWAL_FAILED and self._policy.renewal == "required"
         if trigger is T.STORE_FAILED or (renewing and (required or trigger is T.SESSION_EXPIRED)):
             self._other_poll_s = None
         self._at_s = at
@@ -178,7 +187,7 @@ class RecordTimes:
             self._ordered_s, self._wait_s = at, None
 
     def _poll_started(self, started: float) -> Iterator[Odd]:
-        bound = self._policy.silence_bound_s + self._policy.renewal_deadline_s
+        bound = self._between_polls_s
         if self._other_poll_s is not None and started - self._other_poll_s > bound + self._late_s:
             yield "P6", f"{started - self._other_poll_s:.1f} s between two polls; at most {bound:g} s are allowed"
         self._other_poll_s = started
@@ -191,7 +200,7 @@ class RecordTimes:
             yield "P15", f"{quiet.polls} polls were counted in less time than their pace of {pace_s:g} s allows"
         yield from self._poll_started(quiet.first_started_s)
         self._other_poll_s = self._polled_s = self._ordered_s = self._at_s = quiet.last_started_s
-        self._well_s, self._unknown_s = quiet.last_started_s, self._policy.longest_poll_s
+        self._well_s, self._unknown_s = quiet.last_started_s, self._longest_poll_s
 
 
 def _pace(operation: Command) -> float:
