@@ -113,8 +113,8 @@ def _wrong(name: str, wrong: Wrong) -> Iterator[str]:
     yield f"{name}:{wrong.line}: {wrong.property}: {wrong.what}"
     width = len(str(wrong.line))
     for line, record in wrong.before:
-        yield f"  {line:>{width}}  {words_of(record)}"
-    yield f"> {wrong.line:>{width}}  {words_of(wrong.record)}"
+        yield f"  {line:>{width}}  {words_of(record, wrong.began_s)}"
+    yield f"> {wrong.line:>{width}}  {words_of(wrong.record, wrong.began_s)}"
 
 
 def _run(number: int, run: RunReport) -> Iterator[str]:

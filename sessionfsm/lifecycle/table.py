@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from sessionfsm.errors import DefinitionError
 
-from .orders import Order, OwnOrder, Perform
+from .orders import Order, OwnOrder, Pause, Perform
 from .policy import Policy
 from .terms import Ladder, Signal, State, Trigger
 
@@ -261,6 +261,12 @@ class Table:
     def performed(self) -> tuple[Perform, ...]:
         """Every operation of your own that a row orders, each once."""
         return tuple(dict.fromkeys(row.order for row in self.rows if isinstance(row.order, Perform)))
+
+    @property
+    def own_s(self) -> float:
+        """What pauses and operations of your own may add to a silence, in seconds: each of them once (P6, P7)."""
+        orders = {row.order for row in self.rows if isinstance(row.order, OwnOrder)}
+        return sum(order.longest_s if isinstance(order, Pause) else order.deadline_s for order in orders)
 
     @property
     def triggers(self) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ from .records import Quiet
 
 __all__ = ["RequestMonitor", "Violation"]
 
+MOST_SILENCE_S = 1200.0
+"""No policy and no table may be silent for longer (P6)."""
+
 _CLOCKS_S = 0.05
 """What two clocks, or one clock and a busy machine, may disagree by."""
 
@@ -47,19 +50,22 @@ class RequestMonitor:
         policy: Whose bounds hold.
         slack_s: What a measured time may be off by.
         late_s: How late a busy process may do what is due; the slack, if absent.
+        own_s: What a table of a user's own may add to a silence (:attr:`~sessionfsm.lifecycle.Table.own_s`).
 
     Attributes:
         violations: What was found, in order.
         longest_gap_s: The longest time between the starts of two requests in a row.
     """
 
-    def __init__(self, policy: Policy, *, slack_s: float = _CLOCKS_S, late_s: float | None = None) -> None:
+    def __init__(
+        self, policy: Policy, *, slack_s: float = _CLOCKS_S, late_s: float | None = None, own_s: float = 0.0
+    ) -> None:
         self.policy = policy
         self.violations: list[Violation] = []
         self.longest_gap_s = 0.0
         self._slack_s = slack_s
         self._late_s = slack_s if late_s is None else late_s
-        self._bound_s = policy.silence_bound_s
+        self._bound_s = min(policy.silence_bound_s + own_s, MOST_SILENCE_S)
         self.anew()
 
     def anew(self) -> None:

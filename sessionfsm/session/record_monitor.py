@@ -71,8 +71,9 @@ class RecordMonitor:
         self._scale = Scale.of(self._policy)
         self._life = self.machine.session()
         self._history = History()
-        self._times = RecordTimes(self._policy, slack_s=slack_s, late_s=late_s)
-        self._requests = RequestMonitor(self._policy, slack_s=slack_s, late_s=late_s)
+        self._times = RecordTimes(self.machine, slack_s=slack_s, late_s=late_s)
+        own_s = self.machine.table.own_s
+        self._requests = RequestMonitor(self._policy, slack_s=slack_s, late_s=late_s, own_s=own_s)
         self._named = dict(NAMED)
         self._rules: dict[tuple[str, type], list[tuple[str, Rule]]] = {}
         self._well: dict[tuple[object, ...], History] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from sessionfsm.lifecycle import Close, Command, Own, Policy, Poll, Renew, Trigger, Wait
+from sessionfsm.lifecycle import Close, Command, Machine, Own, Poll, Renew, Trigger, Wait
 from sessionfsm.verify import Move, moves
 
 from .records import Quiet, Record
@@ -29,19 +29,20 @@ class RecordTimes:
     Follows one session's clock.
 
     Args:
-        policy: The figures.
+        machine: What the session runs on.
         slack_s: How much too early something may be: what a clock may be off by.
         late_s: How late a busy process may do what is due.
     """
 
-    def __init__(self, policy: Policy, *, slack_s: float, late_s: float) -> None:
-        self._policy = policy
+    def __init__(self, machine: Machine, *, slack_s: float, late_s: float) -> None:
+        self._policy = policy = machine.policy
+        own_s = machine.table.own_s
         self._slack_s = slack_s
         self._late_s = late_s
         # A policy works its bounds out anew each time, and every record needs them.
         self._longest_poll_s = policy.longest_poll_s
-        self._resumption_s = policy.resumption_bound_s
-        self._between_polls_s = policy.silence_bound_s + policy.renewal_deadline_s
+        self._resumption_s = policy.resumption_bound_s + own_s
+        self._between_polls_s = policy.silence_bound_s + own_s + policy.renewal_deadline_s
         self._outcomes: dict[tuple[str, bool], list[Move]] = {}
         possible = list(moves(Poll(serial=0), policy))
         for trigger in {move.trigger for move in possible}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 from sessionfsm.lifecycle import Command, Machine, Memory
@@ -99,9 +99,7 @@ class Record:
             "source": self.source,
             "target": self.target,
             "memory": self.memory._asdict(),
-            "command": (
-                {"kind": type(self.command).__name__.lower(), **asdict(self.command)} if self.command else None
-            ),
+            "command": {"kind": type(self.command).__name__.lower(), **_cells(self.command)} if self.command else None,
             "wait_s": self.wait_s,
             "started_s": self.started_s,
             "held_s": self.held_s,
@@ -110,8 +108,13 @@ class Record:
             "detail": self.detail,
             "raised": list(self.raised),
             "cleared": list(self.cleared),
-            "quiet": asdict(self.quiet) if self.quiet else None,
+            "quiet": _cells(self.quiet) if self.quiet else None,
         }
+
+
+def _cells(flat: Command | Quiet) -> dict[str, Any]:
+    """Return the fields of what holds plain values only: ``asdict`` would copy each, in many times the time."""
+    return {field.name: getattr(flat, field.name) for field in fields(flat)}
 
 
 class Observer(Protocol):

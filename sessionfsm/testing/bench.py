@@ -208,7 +208,7 @@ class Bench:
 
         mine = [entry for entry in self.server.log if entry.number >= self._first_request]
         mine = [entry for entry in mine if entry.account == self.account.name]
-        assert_session_safe(mine, policy=self.machine.policy)
+        assert_session_safe(mine, machine=self.machine)
         if self.monitor.violations:
             found = self.monitor.violations[0]
             raise AssertionError(f"record {found.number} broke {found.property}: {found.what}")

@@ -54,7 +54,9 @@ class WireVerdict:
     recoveries: tuple[Recovery, ...]
 
 
-def judge_wire(entries: Iterable[Exchange], policy: Policy, *, slack_s: float = 0.05) -> WireVerdict:
+def judge_wire(
+    entries: Iterable[Exchange], policy: Policy, *, slack_s: float = 0.05, own_s: float = 0.0
+) -> WireVerdict:
     """
     Judge the session requests of one account (:meth:`~sessionfsm.testing.WireLog.session_requests`).
 
@@ -62,8 +64,9 @@ def judge_wire(entries: Iterable[Exchange], policy: Policy, *, slack_s: float = 
         entries: Polls and renewals, in order.
         policy: Whose bounds hold.
         slack_s: What the times may be off by; 0 where time is virtual.
+        own_s: What a table of a user's own may add to a silence (:attr:`~sessionfsm.lifecycle.Table.own_s`).
     """
-    monitor = RequestMonitor(policy, slack_s=slack_s)
+    monitor = RequestMonitor(policy, slack_s=slack_s, own_s=own_s)
     recoveries: list[Recovery] = []
     bad: Exchange | None = None
     hollow = 0

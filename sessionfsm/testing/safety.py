@@ -53,7 +53,8 @@ def assert_session_safe(
     Args:
         subject: The definition or the run.
         policy: Whose figures hold for a table, for records and for entries; the default policy's if absent.
-        machine: What the session ran on whose records these are; the default is the one that *policy* asks for.
+        machine: What the session ran on whose records, or requests, these are; the default is the one that *policy*
+            asks for.
         slack_s: What the times of a run on the wire may be off by, in seconds.
         limit: After how many configurations a search gives up; a property that is undecided then is not proved.
 
@@ -70,11 +71,11 @@ def assert_session_safe(
             _same(own.policy, policy)
             _assert_records_safe(subject.history, own)
         case WireLog():
-            _assert_wire_safe(list(subject), policy or Policy(), slack_s)
+            _assert_wire_safe(list(subject), machine or Machine(policy), slack_s)
         case Iterable():
             entries: list[object] = list(subject)
             if all(isinstance(entry, Exchange) for entry in entries):
-                _assert_wire_safe(cast(list[Exchange], entries), policy or Policy(), slack_s)
+                _assert_wire_safe(cast(list[Exchange], entries), machine or Machine(policy), slack_s)
             elif all(isinstance(entry, Record) for entry in entries):
                 _assert_records_safe(cast(list[Record], entries), machine or Machine(policy))
             else:
@@ -129,7 +130,7 @@ def _assert_records_safe(records: Sequence[Record], machine: Machine) -> None:
     _fail(account, monitor.violations, [(record.number, words_of(record)) for record in records])
 
 
-def _assert_wire_safe(entries: Sequence[Exchange], policy: Policy, slack_s: float) -> None:
+def _assert_wire_safe(entries: Sequence[Exchange], machine: Machine, slack_s: float) -> None:
     for account in dict.fromkeys(entry.account for entry in entries):
         mine = [entry for entry in entries if entry.account == account]
         session = [entry for entry in mine if entry.endpoint in ("notifystart", "getupdates")]
@@ -139,7 +140,8 @@ def _assert_wire_safe(entries: Sequence[Exchange], policy: Policy, slack_s: floa
                 raise AssertionError(f"{account}: two polls at once\n\n{_shown(lines, entry.number)}")
             if entry.deviations:
                 raise AssertionError(f"{account}: request {entry.number}: {'; '.join(entry.deviations)}")
-        _fail(account, judge_wire(session, policy, slack_s=slack_s).violations, lines)
+        verdict = judge_wire(session, machine.policy, slack_s=slack_s, own_s=machine.table.own_s)
+        _fail(account, verdict.violations, lines)
 
 
 def _fail(account: str, violations: Sequence[Violation], lines: Sequence[tuple[int, str]]) -> None:

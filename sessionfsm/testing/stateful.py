@@ -71,7 +71,7 @@ class SessionStateMachine(RuleBasedStateMachine):
         super().__init__()
         self._machine = self.machine if self.machine is not None else Machine()
         self.session: Lifecycle = self._machine.session()
-        self.monitor = RequestMonitor(self._machine.policy, slack_s=_ROUNDING_S)
+        self.monitor = RequestMonitor(self._machine.policy, slack_s=_ROUNDING_S, own_s=self._machine.table.own_s)
         self.now = 0.0
         self._began_s = 0.0  # when the outstanding operation began
         self._last_poll_s = -1e9

@@ -38,6 +38,7 @@ class Wrong:
         what: How, in one sentence.
         record: What stands on it.
         before: The lines before it, at most seven, with their numbers.
+        began_s: When its run began.
     """
 
     line: int
@@ -45,6 +46,7 @@ class Wrong:
     what: str
     record: Record
     before: tuple[tuple[int, Record], ...]
+    began_s: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,7 +167,11 @@ class _Replay:
         self._found.clear()
         self._lines.append((number, record))
         self.report.add(record, longest_gap_s=self._monitor.longest_gap_s)
-        return [Wrong(line=number, property=broken, what=what, record=record, before=before) for broken, what in found]
+        began = self.report.run.at_s
+        return [
+            Wrong(line=number, property=broken, what=what, record=record, before=before, began_s=began)
+            for broken, what in found
+        ]
 
     def _begun_otherwise(self, record: Record) -> Iterator[str]:
         run = self.report.run
