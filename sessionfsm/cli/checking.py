@@ -28,6 +28,7 @@ _ENDS = {
     "cut": "its end is not on file: its process was killed, or goes on",
     "torn": "its last line is torn: its process was killed while it wrote it, or writes it now",
     "broken_off": "it is broken off: the file could not be written any more",
+    "unread": "it was read no further; --all goes on",
 }
 
 

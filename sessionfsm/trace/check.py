@@ -122,6 +122,7 @@ def check_trace(
                 report.wrong_count += len(wrong)
                 report.wrong += wrong[: _KEPT - len(report.wrong)]
                 if wrong and first_only:
+                    replay.report.end = "unread"
                     break
     except TraceError as error:
         if not report.wrong_count:
@@ -134,7 +135,7 @@ def check_trace(
 def _finish(report: Report, replay: _Replay | None) -> None:
     if replay is not None:
         report.run_count += 1
-        report.unfinished += replay.report.end != "closed"
+        report.unfinished += replay.report.end not in ("closed", "unread")
         report.runs.append(replay.report)
 
 

@@ -27,7 +27,8 @@ class RunReport:
         last_line: Its last line.
         run: What stands on its first line.
         end: ``closed`` if its end is on file. Else it is ``cut``: its process was killed, or it goes on; ``torn``: the
-            same, in the middle of a line; ``broken_off``: the file could not be written any more.
+            same, in the middle of a line; ``broken_off``: the file could not be written any more; or
+            ``unread``: it was read no further than to the first line that is wrong.
         why: Why it is broken off.
         records: How many records it has.
         duration_s: From its first record to its last.
@@ -48,7 +49,7 @@ class RunReport:
     line: int
     last_line: int
     run: RunLine
-    end: Literal["closed", "cut", "torn", "broken_off"] = "cut"
+    end: Literal["closed", "cut", "torn", "broken_off", "unread"] = "cut"
     why: str = ""
     records: int = 0
     duration_s: float = 0.0

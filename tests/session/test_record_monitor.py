@@ -61,6 +61,23 @@ async def test_a_poll_after_a_loss_without_a_renewal_is_p1() -> None:
     assert "P1" in {name for name, _ in judged([*records[: loss + 1], *records[loss + 2 :]])}
 
 
+async def test_what_a_hostile_file_invents_is_not_kept() -> None:
+    """States, triggers and signals that no machine has, new ones on each record: the monitor does not grow."""
+    record = (await a_run_with_faults())[3]
+    monitor = RecordMonitor(Policy())
+
+    def size() -> int:
+        return sum(len(value) for value in vars(monitor).values() if isinstance(value, dict))
+
+    sizes = []
+    for n in range(1, 200):
+        invented = {"trigger": f"t{n}", "source": f"s{n}", "raised": (f"r{n}",)}
+        monitor(replace(record, number=n, target="active" if n % 2 else f"u{n}", **invented))
+        sizes.append(size())
+    assert len(monitor.violations) > 200
+    assert sizes[-1] == sizes[20]
+
+
 def lied_to(monitor: RecordMonitor) -> Callable[[Record], None]:
     """An observer that tells *monitor* something else than what happened."""
     return lambda record: monitor(replace(record, target="backoff") if record.trigger == "session_renewed" else record)

@@ -42,7 +42,7 @@ async def everything(bench: Bench) -> None:
     await bench.settle()
 
 
-async def _read(session: Session) -> None:
+async def read(session: Session) -> None:
     async for _ in session:
         pass
 
@@ -52,7 +52,7 @@ async def recorded(story: Story, machine: Machine | None = None, target: Any = N
     random.seed(7)  # the jitter
     file = io.BytesIO() if target is None else target
     with TraceWriter(file) as trace:
-        async with Bench(_read, server=FakeServer(hold_s=20.0), machine=machine, observers=[trace]) as bench:
+        async with Bench(read, server=FakeServer(hold_s=20.0), machine=machine, observers=[trace]) as bench:
             await story(bench)
     assert trace.problem is None
     return b"" if target is not None else file.getvalue()
