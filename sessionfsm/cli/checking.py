@@ -16,6 +16,7 @@ from sessionfsm.trace import Report, RunReport, Wrong, check_trace
 from sessionfsm.trace.words import words_of
 
 from .exit_codes import ExitCode
+from .lines import LineWriter, standard_output
 from .options import policy_of
 from .problems import CommandError, one_line
 
@@ -23,6 +24,7 @@ __all__ = ["check"]
 
 _CODES = {"clean": ExitCode.OK, "broken": ExitCode.FAILED, "unfinished": ExitCode.UNDECIDED}
 _RUNS_SHOWN = 20
+_MOST_LINES = 1_000_000
 _WIDEST = 500
 _ENDS = {
     "cut": "its end is not on file: its process was killed, or goes on",
@@ -37,16 +39,15 @@ def check(args: argparse.Namespace) -> int:
     policy = policy_of(args) if args.policy is not None else None
     source, name = _source(args.file)
     report = check_trace(source, machine=_against(args, policy), first_only=not args.all, name=name)
-    if args.json:
-        print(json.dumps(_document(report)))
-    else:
-        for line in _lines(report):
-            print(_plain(line))
-    sys.stdout.flush()
+    writer = LineWriter(standard_output(), limit=_MOST_LINES)
+    for line in [json.dumps(_document(report))] if args.json else map(_plain, _lines(report)):
+        writer.put(line)
     for note in report.notes[:3]:
         print(one_line(f"sessionfsm: note: {report.name}: {note}"), file=sys.stderr)
     if report.unreadable:
         print(one_line(f"sessionfsm: error: {report.unreadable}"), file=sys.stderr)
+    writer.close()
+    writer.check()
     return _CODES[report.verdict]
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "add_connection",
     "add_machine",
     "add_policy",
+    "add_trace",
     "add_verbose",
     "amount",
     "count",
@@ -124,6 +125,11 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Add ``--policy``."""
     parser.add_argument("--policy", metavar="FILE", help="a TOML file with other figures than the default policy's")
+
+
+def add_trace(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trace``."""
+    parser.add_argument("--trace", metavar="FILE", help="record the session in this file, after what is in it")
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .exit_codes import ExitCode
-from .options import add_connection, add_policy, add_verbose, policy_of, token_of
+from .options import add_connection, add_policy, add_trace, add_verbose, policy_of, token_of
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -38,7 +38,7 @@ def add_to(commands: Commands) -> None:
     )
     add_connection(parser)
     add_policy(parser)
-    parser.add_argument("--trace", metavar="FILE", help="record the session in this file, after what is in it")
+    add_trace(parser)
     add_verbose(parser)
     parser.set_defaults(call=_call, parser=parser, stops_in_order=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .options import add_machine, add_policy, add_verbose
+from .options import add_verbose
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -51,8 +51,8 @@ def add_to(commands: Commands) -> None:
         epilog=_CHECK_EPILOG,
     )
     parser.add_argument("file", metavar="FILE", help="the trace; - reads standard input")
-    add_policy(parser)
-    add_machine(parser)
+    parser.add_argument("--policy", metavar="FILE", help="a TOML file with other figures than those in the trace")
+    parser.add_argument("--machine", metavar="MODULE:ATTR", help="the lifecycle of your own that it ran on")
     parser.add_argument("--all", action="store_true", help="go on after the first line that is wrong")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     add_verbose(parser)

@@ -40,7 +40,7 @@ session timeout))
 for 3600.0 s  (getupdates: HTTP status 502)
 
 run 1: 0a1b2c3d4e5f@im.bot, DATE UTC, lines 1 to 11
-  1 min 20 s: 10 records, 7 polls (5 good), 2 renewals, 1 loss, 1 wait (60 min 0 s), 1 message
+  1 min 20 s: 10 records, 7 polls (5 good), 2 renewals, 1 loss, 1 wait (1 h 0 min), 1 message
   longest time between two requests 20.0 s, without a good poll 20.0 s
   it was read no further; --all goes on
 FILE: 1 thing is wrong: P2
@@ -55,11 +55,11 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Callable[[Path], tuple[str, str]]:
+def said(capfd: pytest.CaptureFixture[str]) -> Callable[[Path], tuple[str, str]]:
     """What was printed, without what differs from run to run."""
 
     def read(path: Path) -> tuple[str, str]:
-        out, err = (text.replace(str(path), "FILE") for text in capsys.readouterr())
+        out, err = (text.replace(str(path), "FILE") for text in capfd.readouterr())
         return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE", out), err
 
     return read
@@ -95,15 +95,15 @@ def test_all_of_it(path: Path, said: Said) -> None:
     assert out.endswith("FILE: 2 things are wrong: P2\n")
 
 
-def test_as_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_json(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "check", "--json", str(path)]) == ExitCode.OK
-    report = json.loads(capsys.readouterr().out)
+    report = json.loads(capfd.readouterr().out)
     assert (report["verdict"], report["lines"], report["wrong"], report["unreadable"]) == ("clean", 84, [], None)
     (run_,) = report["runs"]
     assert (run_["end"], run_["polls"], run_["losses"], run_["account"]) == ("closed", 44, 17, "0a1b2c3d4e5f@im.bot")
     tampered(path)
     assert main(["trace", "check", "--json", str(path)]) == ExitCode.FAILED
-    report = json.loads(capsys.readouterr().out)
+    report = json.loads(capfd.readouterr().out)
     assert report["verdict"] == "broken"
     (wrong,) = report["wrong"]
     assert (wrong["line"], wrong["property"], wrong["record"]["wait_s"]) == (11, "P2", 3600)
@@ -222,6 +222,6 @@ def test_words_in_a_file_do_not_move_the_cursor(path: Path, said: Said) -> None:
 
 
 @pytest.mark.parametrize("command", [["trace"], ["trace", "check"]])
-def test_help_has_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_examples(command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
-    assert "examples:\n  sessionfsm " in capsys.readouterr().out
+    assert "examples:\n  sessionfsm " in capfd.readouterr().out

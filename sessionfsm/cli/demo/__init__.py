@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sessionfsm.cli.exit_codes import ExitCode
-from sessionfsm.cli.options import add_policy, add_verbose, demo_duration, policy_of
+from sessionfsm.cli.options import add_policy, add_trace, add_verbose, demo_duration, policy_of
 
 if TYPE_CHECKING:
     from sessionfsm.cli.options import Commands
@@ -46,6 +46,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print nothing but the figures, as one JSON object")
     parser.add_argument("--plain", action="store_true", help="plain lines, also in a terminal")
     add_policy(parser)
+    add_trace(parser)
     add_verbose(parser)
     parser.set_defaults(call=_call, parser=parser, stops_in_order=True)
 

@@ -6,14 +6,14 @@ import itertools
 import random
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
 from sessionfsm.errors import ILinkError, TransportError
 from sessionfsm.ilink import Message
 from sessionfsm.lifecycle import Policy, State, Trigger
-from sessionfsm.session import Record, RecordMonitor, Session
+from sessionfsm.session import Observer, Record, RecordMonitor, Session
 from sessionfsm.testing import FakeAccount, FakeServer
 
 from .events import Event, Happened, reply_id, reply_to
@@ -40,6 +40,12 @@ class Scene:
     """
     Everything that is on the stage, for whoever watches.
 
+    Args:
+        plan: What goes wrong.
+        policy: The figures.
+        rng: Decides who writes what.
+        observers: Called with every record of the session.
+
     Attributes:
         began_s: When the demo began, on the clock of the event loop; all other times are seconds since.
         records: The session's last records.
@@ -53,7 +59,7 @@ class Scene:
         interrupted: Somebody asked for the end before its time.
     """
 
-    def __init__(self, plan: Plan, policy: Policy, rng: random.Random) -> None:
+    def __init__(self, plan: Plan, policy: Policy, rng: random.Random, observers: Sequence[Observer] = ()) -> None:
         self.plan = plan
         self.policy = policy
         self.server = FakeServer(hold_s=_HOLD_S)
@@ -73,6 +79,7 @@ class Scene:
         self.interrupted = False
         self._token = f"demo@im.bot:{secrets.token_hex(16)}"
         self._rng = rng
+        self._observers = observers
         self._state_since_s = 0.0
         self._closing = anyio.Event()
         self._seen_sent = 0
@@ -129,7 +136,7 @@ class Scene:
                 token=self._token,
                 base_url=listening.url,
                 policy=self.policy,
-                observers=[self.monitor, self._recorded],
+                observers=[self.monitor, self._recorded, *self._observers],
             )
             self.session = session
             async with session, anyio.create_task_group() as bot:

@@ -9,7 +9,7 @@ import math
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import anyio
 
@@ -18,6 +18,7 @@ from sessionfsm.cli.lines import LineWriter, standard_output
 from sessionfsm.cli.problems import CommandError, one_line
 from sessionfsm.cli.stop_signals import StopSignals
 from sessionfsm.lifecycle import Policy
+from sessionfsm.trace import TraceWriter
 
 from .events import Event
 from .plan import make_plan, shortest_s
@@ -43,7 +44,16 @@ def show(args: argparse.Namespace, policy: Policy, signals: StopSignals) -> Exit
             f"--duration {args.duration:g} is too short for anything to go wrong and be over; give {shortest:g} or more"
         )
     random.seed(seed)  # the session draws its jitter from here
-    scene = Scene(plan, policy, rng)
+    with ExitStack() as stack:
+        trace = stack.enter_context(TraceWriter(args.trace)) if args.trace is not None else None
+        scene = Scene(plan, policy, rng, [trace] if trace is not None else [])
+        code = _show(args, scene, seed, signals)
+    if trace is not None and trace.problem is not None:
+        raise CommandError(f"the trace {args.trace} is not whole: {trace.problem}", ExitCode.FAILED)
+    return code
+
+
+def _show(args: argparse.Namespace, scene: Scene, seed: int, signals: StopSignals) -> ExitCode:
     with _errors_told(scene):
         if args.json:
             writer = LineWriter(standard_output())
@@ -57,7 +67,7 @@ def show(args: argparse.Namespace, policy: Policy, signals: StopSignals) -> Exit
             scene.listeners.append(lambda event: writer.put(_line(event)))
             if not args.plain and _is_a_terminal() and not _has_rich():
                 writer.put(_GET_RICH)
-            for line in intro(plan, seed):
+            for line in intro(scene.plan, seed):
                 writer.put(line)
             summary = _run_plain(scene, signals, writer)
             for label, text, _ in outro(summary, seed):
