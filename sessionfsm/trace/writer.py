@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -27,7 +28,7 @@ __all__ = ["TraceWriter"]
 logger = logging.getLogger("sessionfsm")
 
 _LONGEST = 500
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class TraceWriter:
@@ -131,7 +132,10 @@ class TraceWriter:
         if self._mine:
             rest = memoryview(data)
             while rest:
-                rest = rest[self._file.write(rest) :]
+                written = self._file.write(rest)
+                if written is None:  # a terminal that somebody has halted
+                    raise BlockingIOError(errno.EAGAIN, "nobody takes what is written")
+                rest = rest[written:]
             self._size += len(data)
         else:
             self._file.write(data)
@@ -196,7 +200,8 @@ def _go_on(file: BinaryIO, name: str) -> int:
         size = os.fstat(file.fileno()).st_size
         first = os.pread(file.fileno(), LONGEST_LINE, 0).partition(b"\n")[0]
         if size and not begins_a_run(first):
-            raise TraceError(f"{name} is there, and is no trace; it is left as it is, name another file", name=name)
+            words = f"{name} is there, and is no trace of version {VERSION}; it is left as it is, name another file"
+            raise TraceError(words, name=name)
         return size
     except BaseException:
         file.close()

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from sessionfsm import check_trace
+
 from .process import DEADLINE_S, ENVIRONMENT, TOKEN, serving, started, wait_until
 
 KEYS = {
@@ -46,7 +48,9 @@ def demos(folder: Path) -> Iterator[dict[str, Future[tuple[int, str]]]]:
     """The demos take their time, so they run beside the other tests."""
     with ThreadPoolExecutor() as pool:
         yield {
-            "json": pool.submit(_finished_demo, folder, "--json", "--duration", "14"),
+            "json": pool.submit(
+                _finished_demo, folder, "--json", "--duration", "14", "--trace", str(folder / "demo.jsonl")
+            ),
             "terminal": pool.submit(_demo_in_a_terminal, 4.5),
             "interrupted": pool.submit(_interrupted_demo, folder),
         }
@@ -378,8 +382,9 @@ def test_the_live_view(demos: dict[str, Future[tuple[int, str]]]) -> None:
     assert code == 0
 
 
-def test_the_demo_loses_nothing_and_breaks_nothing(demos: dict[str, Future[tuple[int, str]]]) -> None:
-    """One JSON object: everything was delivered once, every fault was recovered from, and the rest is named."""
+def test_the_demo_loses_nothing_and_breaks_nothing(folder: Path, demos: dict[str, Future[tuple[int, str]]]) -> None:
+    """One JSON object: everything was delivered once, every fault was recovered from, the rest is named; the trace is
+    of all of it."""
     code, out = demos["json"].result(DEADLINE_S + 20)
     figures = json.loads(out)
     assert code == 0
@@ -392,3 +397,6 @@ def test_the_demo_loses_nothing_and_breaks_nothing(demos: dict[str, Future[tuple
     assert all(fault["recovered_after_s"] is not None for fault in figures["faults"])
     assert "takeover" in figures["left_out"]
     assert figures["duration_s"] < 15
+    report = check_trace(folder / "demo.jsonl")
+    assert report.verdict == "clean"
+    assert report.runs[0].losses >= 1

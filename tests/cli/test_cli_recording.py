@@ -67,7 +67,12 @@ def test_a_file_that_cannot_be_a_trace_is_refused_before_anything_begins(
     diary, pipe, taken = tmp_path / "diary", tmp_path / "pipe", tmp_path / "run.jsonl"
     diary.write_text("dear diary\n")
     os.mkfifo(pipe)
-    refused = {diary: "is no trace; it is left", tmp_path: "Is a directory", pipe: "no file", taken: "another session"}
+    refused = {
+        diary: "is no trace of version 1; it is left",
+        tmp_path: "Is a directory",
+        pipe: "no file",
+        taken: "another session",
+    }
     with TraceWriter(taken):
         for target, words in refused.items():
             arguments = ["run", "--token", TOKEN, "--base-url", "http://127.0.0.1:9", "--trace", str(target)]

@@ -8,6 +8,7 @@ import errno
 import io
 import logging
 import os
+import pty
 import resource
 import stat
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ import httpx
 import pytest
 
 from sessionfsm import DefinitionError, Policy, Record, Session, TraceError, TraceWriter, check_trace
-from sessionfsm.lifecycle import Machine
-from sessionfsm.session import Witness
+from sessionfsm.lifecycle import Close, Machine, Own, Poll
+from sessionfsm.session import Quiet, Witness
 from sessionfsm.testing import BENCH_TOKEN, Bench, FakeServer, faults
 from sessionfsm.testing.bench import BENCH_URL
 from sessionfsm.trace import BrokenOff, RunLine, Torn, read_trace
@@ -56,6 +57,37 @@ async def test_what_is_read_is_what_was_recorded() -> None:
     assert begun.policy == policy
     assert (begun.account, begun.table) == (bench.session.account, "session")
     assert not file.closed  # who opened it closes it
+
+
+async def test_every_kind_of_command_and_counted_polls_come_back_as_they_were() -> None:
+    """Also those that no run of the default table has."""
+    first = records_of(whole_run())[0]
+    own = Own(serial=3, name="look up", deadline_s=5.5, outcomes=("found", "missing"), otherwise="missing")
+    quiet = Quiet(polls=3, first_started_s=1.0, last_started_s=41.5, longest_gap_s=20.25, news=2, since_news=1)
+    records = [first, *(dataclasses.replace(first, number=2 + n) for n in range(5))]
+    commands = (own, Poll(serial=4, pace_s=2.0, fresh=True), Close(serial=5, notify=False), None)
+    for at, command in enumerate(commands, start=1):
+        records[at] = dataclasses.replace(records[at], command=command, raised=("login_required",))
+    records[5] = dataclasses.replace(records[5], quiet=quiet, cleared=("renewal_blocked", "login_required"))
+    file = io.BytesIO()
+    trace = TraceWriter(file)
+    trace.begin_run(Machine())
+    for record in records:
+        trace(record)
+    assert records_of(file.getvalue()) == records
+
+
+async def test_a_terminal_that_was_halted_holds_nobody_up() -> None:
+    """What takes no more is a trace that is broken off, and no wait."""
+    ours, theirs = pty.openpty()
+    trace = TraceWriter(os.ttyname(theirs))
+    trace.begin_run(Machine())
+    for record in records_of(whole_run()):  # nobody reads the other end, which takes some thousand bytes
+        trace(record)
+    assert trace.problem == "nobody takes what is written"
+    trace.close()
+    os.close(ours)
+    os.close(theirs)
 
 
 async def test_a_new_file_is_its_owners_and_an_old_one_is_gone_on_with(tmp_path: Path) -> None:
@@ -200,10 +232,10 @@ async def test_it_can_be_gone_on_after_it_was_broken_off(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"my diary\n", "is no trace; it is left as it is"),
-        (b'{"token": "x"}\n', "is no trace; it is left as it is"),
-        (b"\x00\x01\x02", "is no trace; it is left as it is"),
-        (whole_run().split(b"\n")[1], "is no trace; it is left as it is"),
+        (b"my diary\n", "is no trace of version 1; it is left as it is"),
+        (b'{"token": "x"}\n', "is no trace of version 1; it is left as it is"),
+        (b"\x00\x01\x02", "is no trace of version 1; it is left as it is"),
+        (whole_run().split(b"\n")[1], "is no trace of version 1; it is left as it is"),
     ],
     ids=["text", "json", "binary", "a record without a run"],
 )
