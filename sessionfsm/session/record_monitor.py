@@ -126,10 +126,7 @@ class RecordMonitor:
         before = Snapshot(life.state, life.memory, life.signals, outstanding)
         odd = self._out_of_step(record, before)
         yield from odd
-        try:
-            step = life.handle(trigger, serial=outstanding.serial if outstanding is not None else None)
-        except TriggerRefused:
-            step = None
+        step = self._answer(trigger, outstanding)
         if step is None:
             yield "P4", f"{trigger} cannot happen in {before.state}, where {_kind(outstanding)} is outstanding"
         claimed = None
@@ -145,6 +142,13 @@ class RecordMonitor:
         self._count(record, trigger, outstanding)
         if odd or step is None:
             self._follow(record, claimed if claimed is not None else _claimed(record, before))
+
+    def _answer(self, trigger: str, outstanding: Command | None) -> Step | None:
+        """Tell the machine, and return what it answers; ``None`` if it refuses."""
+        try:
+            return self._life.handle(trigger, serial=outstanding.serial if outstanding is not None else None)
+        except TriggerRefused:
+            return None
 
     def _in_line(self, record: Record) -> Iterator[tuple[str, str]]:
         """Say whether this is the record that comes next, of the same account."""
@@ -232,7 +236,7 @@ class RecordMonitor:
             return
         whence = Snapshot(life.state, life.memory, life.signals, before)
         for trigger in (T.POLLED, T.HURRIED):
-            step = life.handle(trigger, serial=before.serial)
+            step = self._answer(trigger, before)
             if step is not None and isinstance(step.command, Poll) and not step.changed and not step.cleared:
                 break
             life.restore(whence)

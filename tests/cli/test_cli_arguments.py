@@ -123,7 +123,9 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "examples:\n  sessionfsm " in out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["demo", "--bogus"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["trace", "check", "--help"], ["demo", "--bogus"]]
+)
 def test_nothing_heavy_is_imported_for_help(arguments: list[str]) -> None:
     """Help, version and misuse need no HTTP client, no event loop and no state machine."""
     code = (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessionfsm import Policy, TraceError
@@ -434,6 +436,7 @@ def test_a_line_that_is_gone_is_found_even_if_the_rest_is_numbered_anew() -> Non
         assert checked(lines, first_only=True).wrong[0].line <= at + 1
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_two_lines_swapped_are_found(data: st.DataObject) -> None:
     """Wherever they stand, the first line that is wrong is the first of the two."""
@@ -473,6 +476,7 @@ HARMLESS = {
 }
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_cell_that_says_what_the_session_is_or_does_is_held_against_the_machine(data: st.DataObject) -> None:
     """A value that is changed for another one of its kind is found, or is of the few whose values are free."""
@@ -502,6 +506,7 @@ def test_any_cell_that_says_what_the_session_is_or_does_is_held_against_the_mach
     assert found == at + 1 or (found is None and path[-1] in HARMLESS), path
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_whatever_stands_in_a_file_is_judged_or_refused_and_nothing_else(data: st.DataObject) -> None:
     """No file makes the checker raise anything but its own error, which names the line."""
@@ -513,6 +518,60 @@ def test_whatever_stands_in_a_file_is_judged_or_refused_and_nothing_else(data: s
         )
     found = first_wrong(bytes(trace))
     assert found is None or 1 <= found <= bytes(trace).count(b"\n") + 1
+
+
+NUMBERS = (0, 1, 2, 3, 7, 10**6, 2**53)
+TIMES = (0.0, 0.5, 1e-300, -1e15, 1e15, 5e14)
+WORDS = (
+    "",
+    "poll",
+    "renew",
+    "start",
+    "stop",
+    "closed",
+    "polled",
+    "hollow",
+    "silent",
+    "wake",
+    "active",
+    "backoff",
+    "stopped",
+)
+
+
+def extreme(random: Random, key: str, old: Any) -> Any:
+    """Return another value for this key, at the edge of what a line may say."""
+    match key:
+        case "memory":
+            return {**old, random.choice(["waits", "denials", "doubts", "hurries"]): random.choice(NUMBERS)}
+        case "command":
+            return random.choice([line["command"] for line in parsed(whole_run())[1:]])
+        case "quiet":
+            counts = dict.fromkeys(("polls", "news", "since_news"), random.choice(NUMBERS))
+            times = dict.fromkeys(("first_started_s", "longest_gap_s"), abs(random.choice(TIMES)))
+            return {**counts, **times, "last_started_s": random.choice(TIMES)}
+        case "raised" | "cleared":
+            return [random.choice(WORDS)]
+        case "number" | "news" | "serial":
+            return random.choice(NUMBERS)
+        case _:
+            return random.choice(WORDS if isinstance(old, str) else TIMES)
+
+
+@settings(deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_no_record_is_too_odd_to_be_judged(random: Random) -> None:
+    """Values at the edges of what a line may say, many at once: each is judged, and nothing else is raised."""
+    whole = parsed(whole_run())
+    begin = random.randrange(1, 60)
+    lines = whole[:1] + whole[begin : begin + 12]
+    for _ in range(random.randrange(1, 12)):
+        line = random.choice(lines[1:])
+        key = random.choice([key for key in line if key not in ("kind", "version")])
+        line[key] = extreme(random, key, line[key])
+    first_wrong(unparsed(lines))
+    with contextlib.suppress(TraceError):
+        checked(lines)
 
 
 # --- what it is held against --------------------------------------------------------------------------------------
