@@ -64,6 +64,24 @@ def whole_run() -> bytes:
     return run(lambda: recorded(everything))
 
 
+async def a_few_things(bench: Bench) -> None:
+    for fault in (
+        faults.Expire(),
+        faults.Status(endpoint="getupdates", times=2),
+        faults.Takeover(for_s=45),
+        faults.Lapse(),
+    ):
+        bench.apply(fault)
+        await anyio.sleep(50)
+        await bench.settle()
+
+
+@cache
+def short_run() -> bytes:
+    """The trace of a run in which a few things happen, for tests that look at every line of it."""
+    return run(lambda: recorded(a_few_things))
+
+
 def parsed(trace: bytes) -> Lines:
     return [json.loads(line) for line in trace.splitlines()]
 

@@ -20,7 +20,7 @@ from sessionfsm.lifecycle import Machine
 from sessionfsm.testing import Bench
 from sessionfsm.verify import STATEMENTS
 
-from .recorded import Lines, checked, everything, parsed, recorded, unparsed, whole_run
+from .recorded import Lines, checked, everything, parsed, recorded, short_run, unparsed, whole_run
 
 HOUR_S = 3600.0
 
@@ -400,7 +400,7 @@ def test_any_line_gone_twice_or_swapped_is_found() -> None:
     The first two are never clean. What is taken from the end leaves a run without an end, which is not broken, and is
     not called clean either; without the first line it is no trace.
     """
-    lines = whole_run().splitlines(keepends=True)
+    lines = short_run().splitlines(keepends=True)
     last = len(lines) - 1
     for at in range(len(lines)):
         gone = b"".join(lines[:at] + lines[at + 1 :])
@@ -428,7 +428,7 @@ def test_any_line_gone_twice_or_swapped_is_found() -> None:
 
 def test_a_line_that_is_gone_is_found_even_if_the_rest_is_numbered_anew() -> None:
     """The serial numbers of the commands tell."""
-    original = parsed(whole_run())
+    original = parsed(short_run())
     for at in range(1, len(original) - 1):
         lines = copy.deepcopy(original[:at] + original[at + 1 :])
         for number, line in enumerate(lines[1:], start=1):
@@ -436,11 +436,11 @@ def test_a_line_that_is_gone_is_found_even_if_the_rest_is_numbered_anew() -> Non
         assert checked(lines, first_only=True).wrong[0].line <= at + 1
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_any_two_lines_swapped_are_found(data: st.DataObject) -> None:
     """Wherever they stand, the first line that is wrong is the first of the two."""
-    lines = whole_run().splitlines(keepends=True)
+    lines = short_run().splitlines(keepends=True)
     one = data.draw(st.integers(1, len(lines) - 2))
     other = data.draw(st.integers(one + 1, len(lines) - 1))
     lines[one], lines[other] = lines[other], lines[one]
@@ -558,7 +558,7 @@ def extreme(random: Random, key: str, old: Any) -> Any:
             return random.choice(WORDS if isinstance(old, str) else TIMES)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.randoms(use_true_random=False))
 def test_no_record_is_too_odd_to_be_judged(random: Random) -> None:
     """Values at the edges of what a line may say, many at once: each is judged, and nothing else is raised."""
