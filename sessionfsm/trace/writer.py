@@ -64,13 +64,12 @@ class TraceWriter:
     def __init__(self, target: str | os.PathLike[str] | BinaryIO) -> None:
         self.problem: str | None = None
         self._mine = isinstance(target, str | os.PathLike)
-        self._torn, self._size = False, 0
+        self._size = 0
         self._file: BinaryIO
         if isinstance(target, str | os.PathLike):
             self._name = os.fsdecode(target)
             self._file = _opened(self._name)
             self._size = _go_on(self._file, self._name)
-            self._torn = self._size > 0 and os.pread(self._file.fileno(), 1, self._size - 1) != b"\n"
         else:
             self._name = name_of(target)
             self._file = target
@@ -80,7 +79,7 @@ class TraceWriter:
 
     def begin_run(self, machine: Machine) -> None:
         """
-        A session has been made that will run on *machine*.
+        A session has been made that will run on *machine*. Where an earlier one was broken off, this one is tried anew.
 
         Raises:
             DefinitionError: If another session's run has not ended: one writer records one session at a time.
@@ -88,12 +87,18 @@ class TraceWriter:
         if self._run is not None and self._number:
             raise DefinitionError(f"{self._name} records a session that has not ended; give each session its own trace")
         self._run, self._number = _run_of(machine), 0
+        self.problem, self._marked = None, False
 
     def __call__(self, record: Record) -> None:
         """Write *record*."""
         if self.problem is not None:
             self._mark(record)
-            return
+        else:
+            self._record(record)
+        if record.trigger == Trigger.CLOSED:
+            self._run = None
+
+    def _record(self, record: Record) -> None:
         try:
             if self._run is None:
                 raise ValueError("pass a trace to the session when that is made: Session(observers=[trace])")
@@ -103,9 +108,7 @@ class TraceWriter:
                 )
             first = b"" if self._number else self._first_line(self._run, record)
             self._write(first + _line({"kind": "record", **record.to_dict(), "detail": _clean(record.detail)}))
-            self._number, self._torn = record.number, False
-            if record.trigger == Trigger.CLOSED:
-                self._run = None
+            self._number = record.number
         except (OSError, ValueError) as error:
             self._break_off(record, error)
 
@@ -125,7 +128,8 @@ class TraceWriter:
     def _first_line(self, run: dict[str, Any], record: Record) -> bytes:
         moment = {"account": record.account, "at_s": record.at_s, "wall_s": record.wall_s}
         line = _line({"kind": "run", "version": VERSION, "library": __version__, **moment, **run})
-        return b"\n" + line if self._torn else line
+        torn = self._size and os.pread(self._file.fileno(), 1, self._size - 1) != b"\n"
+        return b"\n" + line if torn else line
 
     def _write(self, data: bytes) -> None:
         """Write all of *data*, or raise."""

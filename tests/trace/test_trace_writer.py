@@ -179,6 +179,19 @@ async def test_a_full_disk_is_said_once_and_harms_no_session(caplog: pytest.LogC
     assert report.runs[0].records == len(lines) - 2
 
 
+async def test_the_next_session_is_recorded_again() -> None:
+    """A writer whose file was full for one session records the next one, if there is room."""
+    disk = Filling(5000)
+    with TraceWriter(disk) as trace:
+        async with Bench(observers=[trace]) as bench:
+            await everything_until(bench, lambda: trace.problem)
+        disk.room = 10**6
+        async with Bench(observers=[trace]) as bench:
+            assert trace.problem is None
+            await bench.settle()
+    assert [run.end for run in check_trace(io.BytesIO(disk.getvalue())).runs] == ["broken_off", "closed"]
+
+
 async def everything_until(bench: Bench, condition: object) -> None:
     for _ in range(600):
         if callable(condition) and condition():
