@@ -67,9 +67,10 @@ class TraceWriter:
         self._size = 0
         self._file: BinaryIO
         if isinstance(target, str | os.PathLike):
-            self._name = os.fsdecode(target)
-            self._file = _opened(self._name)
-            self._size = _go_on(self._file, self._name)
+            name = os.fsdecode(target)
+            self._name = f"the trace {name}"
+            self._file = _opened(name)
+            self._size = _go_on(self._file, name)
         else:
             self._name = name_of(target)
             self._file = target
@@ -148,7 +149,7 @@ class TraceWriter:
     def _break_off(self, record: Record, error: OSError | ValueError) -> None:
         self.problem = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         logger.error(
-            "%s: the trace %s is broken off at record %d: %s; the session goes on without it",
+            "%s: %s is broken off at record %d: %s; the session goes on without it",
             record.account,
             self._name,
             record.number,
