@@ -21,6 +21,8 @@ It is the exact worst case of the default policy: a server that holds a poll for
 renewal succeed and fails the poll after it gets five requests in 1.5 s, for ever.
 """
 
+_MOST_DOUBLINGS = 64
+
 # (lowest, highest, the property that stands on it and how), per field. P6: 15 min of ceiling and 5 min of deadline are
 # the 20 min of silence that no policy may exceed. P8: below these figures a server could draw more requests than that.
 _CEILING = "P6: no policy may be silent for more than 20 minutes, 15 of them waiting; P8: below 2 s it is a hot loop"
@@ -227,7 +229,9 @@ class Policy:
 
 def _doublings(first: float, ceiling: float) -> int:
     count = 1
-    while _doubled(first, ceiling, count) < ceiling:  # counted: a logarithm rounds, and would stop one rung short
+    # Counted: a logarithm rounds, and would stop one rung short. A first rung of 0 s, which no policy that could be
+    # made has, would climb for ever.
+    while count <= _MOST_DOUBLINGS and _doubled(first, ceiling, count) < ceiling:
         count += 1
     return count
 
@@ -236,7 +240,7 @@ def _doubled(first: float, ceiling: float, attempt: int) -> float:
     if attempt < 1:
         raise ValueError(f"attempts count from 1, not {attempt}")
     # The exponent is held down so that the ten-thousandth attempt does not overflow a float.
-    return float(min(first * 2.0 ** min(attempt - 1, 64), ceiling))
+    return float(min(first * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS), ceiling))
 
 
 def delay(

@@ -393,3 +393,11 @@ def test_no_policy_is_silent_for_more_than_twenty_minutes(
     )
     assert policy.silence_bound_s <= 1200
     assert policy.silence_bound_s >= policy.longest_poll_s + max(session, transport)
+
+
+def test_a_first_rung_of_no_length_that_slips_past_the_check_is_not_climbed_for_ever() -> None:
+    """Such a policy cannot be made; asked how many rungs it has, it answers all the same."""
+    policy = Policy()
+    object.__setattr__(policy, "session_first_s", 0.0)
+    assert 1 < policy.rungs(Ladder.SESSION) < 100
+    assert policy.rung_s(Ladder.SESSION, 100) == 0

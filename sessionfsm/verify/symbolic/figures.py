@@ -18,6 +18,12 @@ from .formulas import number
 
 __all__ = ["COUNTERS", "FIGURES", "Figures", "Scope", "every_policy", "scope_of", "this_policy"]
 
+ROUNDING_S = Fraction(1, 10**9)
+"""
+How far the sum of two figures may be from what a policy's own check makes of it: that adds floats, and rounds; these
+formulas add the decimals that the floats are written as.
+"""
+
 JITTER = "jitter"
 """The one figure that is no unknown: with a product of two unknowns the clauses would not be linear. Its bounds are."""
 
@@ -109,6 +115,7 @@ def every_policy() -> Scope:
     """
     low, high, _ = _BOUNDS[JITTER]
     deadline = number(_BOUNDS["renewal_deadline_s"][1])
+    rounding = z3.Q(ROUNDING_S.numerator, ROUNDING_S.denominator)
     figures = FIGURES
     bounds = [
         bound
@@ -125,8 +132,8 @@ def every_policy() -> Scope:
             figures.pace_first_s <= figures.pace_ceiling_s,
             figures.hold_floor_s <= figures.hold_default_s,
             figures.hold_default_s <= figures.hold_ceiling_s,
-            figures.longest_poll_s <= deadline,
-            figures.hold_floor_s + figures.poll_margin_s >= figures.silent_after_s,
+            figures.longest_poll_s <= deadline + rounding,
+            figures.hold_floor_s + figures.poll_margin_s + rounding >= figures.silent_after_s,
             *(_LIMITS[counter] >= least[counter] for counter in COUNTERS),
         ),
         most_kept=1 - Fraction(str(low)),

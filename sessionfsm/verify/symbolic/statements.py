@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import z3
@@ -17,7 +18,7 @@ import z3
 from sessionfsm.lifecycle import Trigger
 
 from .figures import Figures
-from .formulas import all_of, any_of, larger
+from .formulas import all_of, any_of, larger, number
 from .world import Kind, Operation
 
 __all__ = ["STATEMENTS", "Statement", "Step"]
@@ -28,6 +29,8 @@ LONGEST_CEILING_S = 900
 SHORTEST_S = 1
 LONGEST_PACE_S = 60
 LONGEST_SILENCE_S = 1200
+ROUNDING_S = Fraction(1, 10**6)
+"""As in the search: the same seconds, added up in another order, differ by less."""
 
 ANEW = (T.START, T.STOP, T.CLOSED, T.CREDENTIALS_CHANGED)
 """Where one run ends and another begins: the properties speak of one run, with one set of credentials."""
@@ -210,7 +213,9 @@ class _SilenceBounded(Statement):
         wrong = []
         if not self._left_out(step, (Kind.RENEWAL, Kind.POLL)):
             silence_s = account["silence_s"] + step.apart_s
-            wrong.append(z3.And(account["heard"], z3.Or(beyond(silence_s), silence_s > LONGEST_SILENCE_S)))
+            wrong.append(
+                z3.And(account["heard"], z3.Or(beyond(silence_s), silence_s > number(LONGEST_SILENCE_S + ROUNDING_S)))
+            )
         if not self._left_out(step, (Kind.POLL,)):
             apart_s = account["polls_apart_s"] + step.apart_s
             wrong.append(z3.And(account["polling"], beyond(apart_s - figures.renewal_deadline_s)))
