@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+FORMS = ("smtlib", "promela")
+
 _EPILOG = """\
 Everything that the machine can reach is searched, whatever server, network and chance do. A property is proved,
 refuted by the shortest run that breaks it, or undecided. What each one says: docs/explanation/lifecycle.md.
@@ -25,6 +27,8 @@ examples:
   sessionfsm verify
   sessionfsm verify --policy policy.toml
   sessionfsm verify --prove --certificate proof
+  sessionfsm verify --check proof
+  sessionfsm verify --export promela --output session.pml
   sessionfsm verify --machine sessionfsm.examples:official_client --sequence
 """
 
@@ -50,6 +54,11 @@ def add_to(commands: Commands) -> None:
         help="prove P1, P2, P6 and P10 for every policy at once, by a solver (needs the extra: sessionfsm[prove])",
     )
     parser.add_argument("--certificate", metavar="DIR", help="with --prove: keep the proof in this folder, as SMT-LIB")
+    parser.add_argument(
+        "--check", metavar="DIR", help="have a kept proof decided again by two solvers, and compared with the table"
+    )
+    parser.add_argument("--export", choices=FORMS, help="write the machine out for another tool, and decide nothing")
+    parser.add_argument("--output", metavar="FILE", help="with --export: into this file instead of standard output")
     add_verbose(parser)
     parser.set_defaults(call=_call, parser=parser, stops_in_order=False)
 
@@ -57,6 +66,14 @@ def add_to(commands: Commands) -> None:
 def _call(args: argparse.Namespace) -> int:
     if args.certificate is not None and not args.prove:
         raise CommandError("--certificate keeps what --prove proves; give both")
+    if args.export is not None or args.output is not None:
+        from .exporting import export
+
+        return export(args)
+    if args.check is not None:
+        from .rechecking import check
+
+        return check(args)
     from .verifying import prove, verify
 
     return prove(args) if args.prove else verify(args)

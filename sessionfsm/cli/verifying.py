@@ -47,12 +47,12 @@ def verify(args: argparse.Namespace) -> int:
 
 def prove(args: argparse.Namespace) -> int:
     """Ask the solver, print what it said, and return the exit code."""
-    from sessionfsm.verify import solver
+    from sessionfsm.verify import certificate, solver
 
     proofs = solver.prove(machine_of(args))
     if args.certificate is not None:
         try:
-            solver.write_certificate(proofs, args.certificate)
+            certificate.write_certificate(proofs, args.certificate)
         except OSError as error:
             raise CommandError(f"the folder {args.certificate} cannot be written: {error.strerror or error}") from None
     if args.json:

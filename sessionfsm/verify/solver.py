@@ -9,37 +9,33 @@ leaves. z3 is imported when a function is called.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 from sessionfsm.errors import DefinitionError
 from sessionfsm.lifecycle import Machine, Policy
 
+from .clauses import Obligation, obligations
 from .properties import STATEMENTS
 
 __all__ = [
     "PROVABLE",
-    "Checked",
+    "TIMEOUT_S",
     "Counterexample",
     "Event",
     "Obligation",
     "Proof",
-    "check_certificate",
     "export_smtlib",
+    "loaded",
     "prove",
-    "write_certificate",
 ]
 
 PROVABLE = ("P1", "P2", "P6", "P10")
 """The properties that can be asked about."""
 
 TIMEOUT_S = 60.0
-INDEX = "certificate.json"
 
 
 class Event(NamedTuple):
@@ -74,21 +70,6 @@ class Counterexample:
     events: tuple[Event, ...]
 
 
-class Obligation(NamedTuple):
-    """
-    A part of a proof: something that must be unsatisfiable.
-
-    Attributes:
-        name: Its own; that of its file, too.
-        says: What is shown by it.
-        script: In SMT-LIB 2; it ends with ``(check-sat)``.
-    """
-
-    name: str
-    says: str
-    script: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """
@@ -101,8 +82,9 @@ class Proof:
         verdict: Proved, refuted, or unknown: as the solver said.
         why: If unknown, the reason.
         seconds: How long Spacer took.
+        question: The Horn clauses that were asked about, in SMT-LIB 2.
         invariant: If proved: what holds in each place, in SMT-LIB 2.
-        obligations: If proved: what shows that the invariant is one and keeps the property. Each has been checked.
+        obligations: If proved: what shows that the invariant is one and keeps the property. z3 has decided each anew.
         counterexample: If refuted: a run that breaks it.
     """
 
@@ -112,24 +94,10 @@ class Proof:
     verdict: Literal["proved", "refuted", "unknown"]
     why: str
     seconds: float
+    question: str
     invariant: str = ""
     obligations: tuple[Obligation, ...] = ()
     counterexample: Counterexample | None = None
-
-
-class Checked(NamedTuple):
-    """
-    What a solver said of one obligation.
-
-    Attributes:
-        name: Its name.
-        said: ``unsat`` is as it must be.
-        seconds: How long it took.
-    """
-
-    name: str
-    said: str
-    seconds: float
 
 
 def prove(
@@ -166,25 +134,32 @@ def _prove(symbolic: Any, machine: Machine, statement: Any, scope: Any, timeout_
     system = symbolic.translate(machine, statement, scope)
     answer = symbolic.ask(system, timeout_s)
     said: dict[str, Any] = {"verdict": "unknown", "why": answer.why}
+    number, question = statement.id, symbolic.horn_script(system)
     if answer.said == "unsat":
-        obligations = tuple(symbolic.obligations(system, answer.invariant))
-        open_ones = [o.name for o in obligations if symbolic.verdict_of(o.script, timeout_s) != "unsat"]
+        invariant = symbolic.invariant_script(system, answer.invariant)
+        shown = tuple(obligations(number, question, invariant))
+        open_ones = [each.name for each in shown if symbolic.verdict_of(each.script, timeout_s) != "unsat"]
         if open_ones:
             said["why"] = f"the solver's invariant does not stand: {', '.join(open_ones)}"
         else:
-            invariant = symbolic.invariant_script(system, answer.invariant)
-            said = {"verdict": "proved", "why": "", "invariant": invariant, "obligations": obligations}
+            said = {"verdict": "proved", "why": "", "invariant": invariant, "obligations": shown}
     elif answer.said == "sat":
         run = symbolic.counterexample(machine, statement, scope, answer.way, timeout_s)
         if run is None:
             said["why"] = "the solver found a way to break it, but no one policy and no times fit the whole of that way"
         else:
             said = {"verdict": "refuted", "why": "", "counterexample": run}
-    number = statement.id
-    return Proof(id=number, statement=STATEMENTS[number], scope=scope.says, seconds=answer.seconds, **said)
+    return Proof(
+        id=number,
+        statement=STATEMENTS[number],
+        scope=scope.says,
+        seconds=answer.seconds,
+        question=question,
+        **said,
+    )
 
 
-def export_smtlib(machine: Machine) -> dict[str, str]:
+def export_smtlib(machine: Machine, properties: Collection[str] = PROVABLE) -> dict[str, str]:
     """
     Return for each property the question itself: Horn clauses in SMT-LIB 2, for any solver that knows them.
 
@@ -196,103 +171,34 @@ def export_smtlib(machine: Machine) -> dict[str, str]:
     return {
         statement.id: symbolic.horn_script(symbolic.translate(machine, statement, scope))
         for statement in symbolic.STATEMENTS
+        if statement.id in properties
     }
 
 
-def write_certificate(proofs: Sequence[Proof], folder: str | Path) -> int:
+def smtlib(machine: Machine) -> str:
     """
-    Write invariants and obligations as files, with an index, and return how many obligations there are.
-
-    Args:
-        folder: Is made if it is not there. What an earlier certificate left in it goes.
+    Return all that :func:`export_smtlib` does in one text, with a ``(reset)`` between two questions.
 
     Raises:
-        OSError: If the folder cannot be written.
+        DefinitionError: If z3 is not installed.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("P*.smt2"):
-        old.unlink()
-    index = []
-    for proof in proofs:
-        if proof.verdict == "proved":
-            (folder / f"{proof.id}-invariant.smt2").write_text(proof.invariant, encoding="utf-8")
-        for obligation in proof.obligations:
-            (folder / f"{obligation.name}.smt2").write_text(obligation.script, encoding="utf-8")
-        index.append(
-            {
-                "id": proof.id,
-                "statement": proof.statement,
-                "scope": proof.scope,
-                "verdict": proof.verdict,
-                "obligations": {f"{obligation.name}.smt2": obligation.says for obligation in proof.obligations},
-            }
-        )
-    text = json.dumps({"properties": index}, indent=2, ensure_ascii=False)
-    (folder / INDEX).write_text(text + "\n", encoding="utf-8")
-    return sum(len(proof.obligations) for proof in proofs)
-
-
-def check_certificate(
-    folder: str | Path,
-    machine: Machine | None = None,
-    *,
-    solver: Literal["z3", "cvc5"] = "z3",
-    timeout_s: float = TIMEOUT_S,
-) -> list[Checked]:
-    """
-    Have every obligation of a certificate decided again, by a fresh solver. All must be ``unsat``.
-
-    Args:
-        folder: Where it was written.
-        machine: Take only the invariants from *folder*, and make the obligations anew from this machine's table: so
-            that nobody need believe that the files are about that table, and all there are.
-        solver: Which solver; cvc5 is another one, by other people.
-        timeout_s: For each obligation.
-
-    Raises:
-        DefinitionError: If the solver is not installed, or there is no certificate that proves something.
-    """
-    symbolic = _symbolic()
-    decide = symbolic.verdict_of if solver == "z3" else _cvc5().verdict_of
-    folder = Path(folder)
-    try:
-        properties = json.loads((folder / INDEX).read_text(encoding="utf-8"))["properties"]
-        proved = [entry for entry in properties if entry["verdict"] == "proved"]
-        scripts: dict[str, str] = {}
-        for entry in proved:
-            if machine is None:
-                scripts |= {name: (folder / name).read_text(encoding="utf-8") for name in entry["obligations"]}
-                continue
-            statement = next(each for each in symbolic.STATEMENTS if each.id == entry["id"])
-            system = symbolic.translate(machine, statement, symbolic.scope_of(machine.policy))
-            text = (folder / f"{entry['id']}-invariant.smt2").read_text(encoding="utf-8")
-            anew = symbolic.obligations(system, symbolic.read_invariant(system, text))
-            scripts |= {f"{obligation.name}.smt2": obligation.script for obligation in anew}
-    except (OSError, ValueError, LookupError, TypeError, StopIteration) as error:
-        raise DefinitionError(f"no certificate can be read in {folder}: {error}") from error
-    if not scripts:
-        raise DefinitionError(f"the certificate in {folder} proves nothing")
-    checked = []
-    for name, script in scripts.items():
-        began = perf_counter()
-        said = decide(script, timeout_s)
-        checked.append(Checked(name, said, perf_counter() - began))
-    return checked
+    return "(reset)\n".join(export_smtlib(machine).values())
 
 
 def _symbolic() -> Any:
-    return _loaded("z3", "sessionfsm.verify.symbolic", "pip install 'sessionfsm[prove]'")
+    return loaded("z3", "sessionfsm.verify.symbolic")
 
 
-def _cvc5() -> Any:
-    return _loaded("cvc5", "sessionfsm.verify.symbolic.second_solver", "pip install cvc5")
+def loaded(needed: str, module: str) -> Any:
+    """
+    Import *module*, which needs the solver *needed*.
 
-
-def _loaded(needed: str, module: str, get_it: str) -> Any:
+    Raises:
+        DefinitionError: If the solver is not installed; it says how to get it.
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != needed:
             raise
-        raise DefinitionError(f"the solver {needed} is not installed: {get_it}") from None
+        raise DefinitionError(f"the solver {needed} is not installed: pip install 'sessionfsm[prove]'") from None

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +25,7 @@ from sessionfsm.lifecycle import (
     table_for,
 )
 from sessionfsm.verify import decide
-from sessionfsm.verify.solver import PROVABLE, Proof, check_certificate, prove, write_certificate
+from sessionfsm.verify.solver import PROVABLE, Proof, prove
 
 S, T = State, Trigger
 SMALL = Policy(
@@ -98,6 +97,14 @@ MACHINES: dict[str, Callable[[], Machine]] = {
 }
 
 
+QUICK = ("ours", "the official client")
+
+
+def tables(*names: str) -> list[object]:
+    """Those in the gate, and those that `make prove` asks about."""
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+
+
 @cache
 def machine(name: str) -> Machine:
     return MACHINES[name]()
@@ -108,12 +115,12 @@ def proofs(name: str) -> dict[str, Proof]:
     return {proof.id: proof for proof in prove(machine(name))}
 
 
-@pytest.mark.parametrize("name", ["ours", "ours, renewal required"])
+@pytest.mark.parametrize("name", tables("ours", "ours, renewal required"))
 def test_four_properties_hold_for_every_policy(name: str) -> None:
     assert {number: proof.verdict for number, proof in proofs(name).items()} == dict.fromkeys(PROVABLE, "proved")
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", tables(*MACHINES))
 def test_search_and_solver_agree(name: str) -> None:
     """What is proved for every policy, the search finds for one; what the search refutes, the solver does not prove."""
     table: Table = machine(name).table
@@ -122,6 +129,7 @@ def test_search_and_solver_agree(name: str) -> None:
     assert said == {number: found[number].verdict for number in PROVABLE}
 
 
+@pytest.mark.slow
 def test_a_counter_that_no_policy_of_ours_reaches_is_reached() -> None:
     """An hour's wait from the 16th failure on: counters are unbounded here, so no ladder is too short to show it."""
     late = edited(an_hour_from_the_sixteenth_failure_on, Policy())
@@ -132,7 +140,7 @@ def test_a_counter_that_no_policy_of_ours_reaches_is_reached() -> None:
     assert sum(event.state == State.BACKOFF for event in run.events) == 16
 
 
-@pytest.mark.parametrize("name", [name for name in MACHINES if not name.startswith("ours")])
+@pytest.mark.parametrize("name", tables(*(name for name in MACHINES if not name.startswith("ours"))))
 def test_a_refutation_can_be_replayed(name: str) -> None:
     """The run that the solver gives is taken by the machine that runs, trigger by trigger, state by state."""
     for proof in proofs(name).values():
@@ -146,6 +154,7 @@ def test_a_refutation_can_be_replayed(name: str) -> None:
             assert step.target == event.state
 
 
+@pytest.mark.slow
 def test_a_ceiling_of_an_hour_that_slips_past_the_check_is_refuted() -> None:
     policy = one_beyond(Policy(), session_ceiling_s=3600.0)
     refuted = {proof.id for proof in prove(Machine(policy)) if proof.verdict == "refuted"}
@@ -154,17 +163,6 @@ def test_a_ceiling_of_an_hour_that_slips_past_the_check_is_refuted() -> None:
     for number in refuted:
         assert found[number].verdict == "refuted"
         assert found[number].counterexample
-
-
-def test_the_certificate_is_kept_and_can_be_checked_again(tmp_path: Path) -> None:
-    """Each obligation is decided anew from its file, and anew from the table; a forged invariant does not pass."""
-    assert write_certificate(list(proofs("ours").values()), tmp_path) > 100
-    assert {each.said for each in check_certificate(tmp_path)} == {"unsat"}
-    invariant = tmp_path / "P1-invariant.smt2"
-    forged = invariant.read_text(encoding="utf-8")
-    assert "true" in forged or "not" in forged
-    with pytest.raises(DefinitionError, match="no certificate can be read"):
-        check_certificate(tmp_path / "elsewhere")
 
 
 def test_without_the_solver_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The table over unknown figures, as questions to z3; :mod:`sessionfsm.verify.solver` is the way in."""
 
-from .certificate import horn_script, invariant_script, obligations, read_invariant, verdict_of
+from .certificate import horn_script, invariant_script, verdict_of
 from .figures import Scope, every_policy, scope_of, this_policy
 from .horn import ask, reachable_rows
 from .statements import STATEMENTS, Statement
@@ -17,9 +17,7 @@ __all__ = [
     "every_policy",
     "horn_script",
     "invariant_script",
-    "obligations",
     "reachable_rows",
-    "read_invariant",
     "scope_of",
     "this_policy",
     "translate",
