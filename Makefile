@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove bench-monitor lint types pins clean
+.PHONY: help setup demo test prove spin bench-monitor lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -30,9 +30,14 @@ demo: $(READY)  ## watch sessions fall and come back on a simulated server (ARGS
 test: $(READY)  ## run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
-prove: $(READY)  ## prove P1, P2, P6, P10 for every policy, with a certificate in proof/ (ARGS="FOLDER")
-	@$(BIN)/python -m sessionfsm.verify.prove_all $(ARGS)
-	@$(BIN)/python -m pytest -q -m slow tests/verify
+# Each part has an end, ten minutes at most in all; what is not decided by then has failed, and says so.
+prove: $(READY)  ## prove for every policy by z3, check by cvc5 and SPIN; proof/ keeps it (ARGS="FOLDER")
+	@timeout --foreground -k 10 60 $(BIN)/python -m sessionfsm.verify.prove_all $(ARGS)
+	@timeout --foreground -k 10 150 $(BIN)/python -m sessionfsm.cli.spin_all --if-installed
+	@timeout --foreground -k 10 380 $(BIN)/python -m pytest -q -m slow tests/verify
+
+spin: $(READY)  ## ask SPIN alone, about what happens at some time and about broken tables
+	@timeout --foreground -k 10 150 $(BIN)/python -m sessionfsm.cli.spin_all $(ARGS)
 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from .exit_codes import ExitCode
 from .options import machine_of
 from .problems import CommandError
+from .writing import write_out
 
 if TYPE_CHECKING:
     from sessionfsm.verify.certificate import Check
@@ -28,12 +28,8 @@ def check(args: argparse.Namespace) -> int:
     from sessionfsm.verify.certificate import check_certificate
 
     came = check_certificate(args.check, machine_of(args))
-    if args.json:
-        print(json.dumps(_plain(came), ensure_ascii=False))
-    else:
-        for line in lines_of(came, every=args.verbose):
-            print(line)
-    sys.stdout.flush()
+    lines = [json.dumps(_plain(came), ensure_ascii=False)] if args.json else lines_of(came, every=args.verbose)
+    write_out("".join(f"{line}\n" for line in lines))
     return _CODES[came.verdict]
 
 

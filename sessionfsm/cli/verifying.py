@@ -20,6 +20,7 @@ from .options import machine_of
 from .problems import CommandError
 
 if TYPE_CHECKING:
+    from sessionfsm.lifecycle import Policy
     from sessionfsm.verify.solver import Proof
 
 __all__ = ["prove", "verify"]
@@ -49,19 +50,22 @@ def prove(args: argparse.Namespace) -> int:
     """Ask the solver, print what it said, and return the exit code."""
     from sessionfsm.verify import certificate, solver
 
-    proofs = solver.prove(machine_of(args))
+    machine = machine_of(args)
+    proofs = solver.prove(machine)
     if args.certificate is not None:
         try:
             certificate.write_certificate(proofs, args.certificate)
         except OSError as error:
             raise CommandError(f"the folder {args.certificate} cannot be written: {error.strerror or error}") from None
     if args.json:
-        print(json.dumps({"properties": [_proof(proof) for proof in proofs]}, ensure_ascii=False))
+        print(json.dumps({"properties": [_proof(proof, machine.policy) for proof in proofs]}, ensure_ascii=False))
     else:
         for proof in proofs:
             note = f": {proof.why}" if proof.why else ""
             print(f"{proof.id:<4}{proof.verdict:<8} for {proof.scope}, in {proof.seconds:.2f} s{note}")
             if proof.counterexample is not None:
+                if others := proof.counterexample.other_figures(machine.policy):
+                    print("    with " + ", ".join(f"{name} = {value:g}" for name, value in others.items()))
                 for number, event in enumerate(proof.counterexample.events, start=1):
                     print(f"    {number:>3}. {event.at_s:>8.1f} s  {event.trigger} → {event.state}")
     sys.stdout.flush()
@@ -69,7 +73,7 @@ def prove(args: argparse.Namespace) -> int:
     return next(_SAID[verdict] for verdict in ("refuted", "unknown", "proved") if verdict in said)
 
 
-def _proof(proof: Proof) -> dict[str, Any]:
+def _proof(proof: Proof, own: Policy) -> dict[str, Any]:
     run = proof.counterexample
     return {
         "id": proof.id,
@@ -80,6 +84,7 @@ def _proof(proof: Proof) -> dict[str, Any]:
         "seconds": proof.seconds,
         "obligations": len(proof.obligations),
         "counterexample": None if run is None else [event._asdict() for event in run.events],
+        "counterexample_with": None if run is None else run.other_figures(own),
     }
 
 

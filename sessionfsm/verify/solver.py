@@ -10,7 +10,7 @@ leaves. z3 is imported when a function is called.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
@@ -68,6 +68,14 @@ class Counterexample:
     policy: Policy
     limits: Mapping[str, int]
     events: tuple[Event, ...]
+
+    def other_figures(self, own: Policy) -> dict[str, float]:
+        """Return the figures of its policy that are not those of *own*: the run needs them to be such."""
+        return {
+            item.name: getattr(self.policy, item.name)
+            for item in fields(own)
+            if getattr(self.policy, item.name) != getattr(own, item.name)
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
