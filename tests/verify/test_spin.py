@@ -13,7 +13,7 @@ import pytest
 from sessionfsm import DefinitionError, examples
 from sessionfsm.cli import spin_all
 from sessionfsm.lifecycle import Assign, Count, Machine, Order, Pause, Policy, Row, State, Trigger, table_for
-from sessionfsm.verify import decide, explore, spin
+from sessionfsm.verify import Report, decide, explore, spin
 from sessionfsm.verify.counterexample import narrate
 from sessionfsm.verify.promela import CLAIMS, Claim, promela
 from sessionfsm.verify.spin import Answer, Spin
@@ -72,12 +72,17 @@ def machine(name: str) -> Machine:
     return MACHINES[name]()
 
 
+@cache
+def searched(name: str) -> Report:
+    return decide(machine(name))
+
+
 @pytest.mark.slow
 @installed
 @pytest.mark.parametrize("name", MACHINES)
 def test_spin_and_search_agree_on_what_both_can_state(name: str) -> None:
     """One graph, and eleven properties of single steps, by two programs that share a table and nothing else."""
-    graph, found = explore(machine(name)), decide(machine(name))
+    graph, found = explore(machine(name)), searched(name)
     arcs = {(arc.source, arc.move.trigger) for arcs in graph.arcs for arc in arcs}
     refused = {(node, move.trigger) for node, move in graph.refused}
     with Spin(machine(name)) as asked:
@@ -93,7 +98,7 @@ def test_spin_and_search_agree_on_what_both_can_state(name: str) -> None:
 @pytest.mark.slow
 def test_every_property_that_spin_is_asked_about_is_broken_by_one_of_these_tables() -> None:
     """Agreement over tables that are all sound would say little."""
-    broken = {number for name in MACHINES for number in SAFETY if not decide(machine(name))[number].holds}
+    broken = {number for name in MACHINES for number in SAFETY if not searched(name)[number].holds}
     assert broken == set(SAFETY)
 
 

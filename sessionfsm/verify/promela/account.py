@@ -95,7 +95,7 @@ bool broken_P13, broken_P14, broken_P16, broken_P17, broken_P18;
 hidden byte was_lost, was_proved, loss, renewing, polling, waited, own, is_good, anew;
 hidden byte was_hollow;
 
-inline account() {
+inline account_of_a_row() {
   renewing = (ended == o_renewal); polling = (ended == o_poll); waited = IS_WAIT(ended);
   own = IS_OWN(happened);
   is_good = (happened == t_polled || happened == t_hurried);
@@ -143,7 +143,7 @@ inline account() {
 
   broken_P1 = (polls && unrenewed);
   broken_P3 = !NAMED || (ordered == 0 && happened != t_closed && happened != t_credentials_changed);
-  broken_P4 = (applied > 1 || (applied == 0 && !IS_EXTERNAL(happened)));
+  broken_P4 = (applied > 1);
   broken_P5 = (stops && (ordered != o_close || figure == was_lost)) || (!stops && ordered == o_close) ||
               (happened == t_closed && ordered != 0);
   broken_P10 = (waits < was_waits && !(RESETS || is_good || happened == t_silent)) ||
@@ -160,6 +160,15 @@ inline account() {
   broken_P17 = ordered == o_renewal && !own && happened != t_start && happened != t_session_lapsed &&
                !(waited && (happened == t_retry_due || happened == t_wake)) && !(loss && was_proved);
   broken_P18 = happened == t_hollow && loss == polls
+}
+
+inline account() {
+  if
+  :: applied == 0 ->  /* the machine refuses it, and there it ends */
+     broken_P4 = true;
+     stops = false; requests = false; polls = false; good = false; well = false; honest = false
+  :: else -> account_of_a_row()
+  fi
 }
 """
 """The account and the judgement of a step, over the names of the core table; it is the same for every machine."""
