@@ -31,8 +31,11 @@ __all__ = ["Answer", "Asked", "Size", "Spin", "spin_version"]
 
 TIMEOUT_S = 60.0
 MODEL = "model.pml"
+SHALLOW = 20_000
 DEEPEST = 1_000_000
+"""How deep a search may go: at first not so deep, because the room for it is made beforehand."""
 _MEMORY_MB = 1024
+_TOO_DEEP = "max search depth too small"
 
 
 class Size(NamedTuple):
@@ -160,7 +163,9 @@ class Spin:
         """Ask about *claim*."""
         pan = self._compiled("claims", [], [])
         began = perf_counter()
-        said, code = self._search(pan, claim, DEEPEST)
+        said, code = self._search(pan, claim, SHALLOW)
+        if not _found(said) and _TOO_DEEP in said:
+            said, code = self._search(pan, claim, DEEPEST)
         seconds, states = perf_counter() - began, _number(r"(\d+) states, stored", said)
         if not _found(said):
             problem = _incomplete(said, code)
@@ -185,7 +190,7 @@ class Spin:
         """Search for as short a counterexample as there is, a plain one if can be; return what has found it."""
         for name, options in (("plain", ["-DPLAIN"]), ("shortest", [])):
             pan = self._compiled(name, options, ["-DREACH"])
-            if _found(self._search(pan, claim, DEEPEST).said):
+            if _found(self._search(pan, claim, SHALLOW).said):
                 break
         too_shallow, depth = 0, 8
         while depth < DEEPEST and not _found(self._search(pan, claim, depth).said):
@@ -260,7 +265,7 @@ def _incomplete(said: str, code: int | None) -> str:
     if code is None:
         return "it did not end in time"
     for sign, why in (
-        ("max search depth too small", "it would go deeper than it may"),
+        (_TOO_DEEP, "it would go deeper than it may"),
         ("out of memory", "it would need more memory than it may have"),
         ("Search not completed", "it was not completed"),
     ):

@@ -197,6 +197,8 @@ def test_what_spin_does_not_decide_is_unknown(monkeypatch: pytest.MonkeyPatch) -
         said = asked.ask(CLAIM["P1"])
         assert (said.verdict, said.why) == ("unknown", "it did not end in time")
         asked.timeout_s = 60
+        monkeypatch.setattr(spin, "SHALLOW", 8)
+        assert asked.ask(CLAIM["P1"]).verdict == "proved"
         monkeypatch.setattr(spin, "DEEPEST", 10)
         said = asked.ask(CLAIM["P1"])
         assert (said.verdict, said.why) == ("unknown", "it would go deeper than it may")
