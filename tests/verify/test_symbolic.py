@@ -451,9 +451,9 @@ def test_the_account_beside_the_memory_is_that_of_the_search(renewal: str) -> No
             clause = at[source, arc.move.trigger, target]  # type: ignore[index]  # a Place is such a pair
             for was, count in ((was, count) for was in (False, True) for count in range(3)):
                 values = [(unrenewed, concrete(was)), (hollow, concrete(count))]
-                then = History(unrenewed=was, lost=was, hollow=count).after(
-                    arc, scale, renewing=isinstance(node.outstanding, Renew)
-                )
+                before = History(unrenewed=was, lost=was, hollow=count)
+                renewing = isinstance(node.outstanding, Renew)
+                then = before.after(arc.move.trigger, arc.command, scale, renewing=renewing)
                 assert holds(clause.after["unrenewed"] == concrete(then.unrenewed), values)
                 assert holds(clause.after["hollow"] == concrete(then.hollow), values)
     assert len(met) > 20
@@ -672,7 +672,8 @@ def test_make_prove_says_unknown_when_it_is(tmp_path: Path, capsys: pytest.Captu
     """Without time nothing is proved: every line says so, and so does the exit code."""
     assert prove_all.main([str(tmp_path), "--timeout", "0.001"]) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["renewal", "property", "verdict", "seconds", "obligations"]
+    assert lines[0].startswith("z3 ")
+    assert lines[1].split() == ["renewal", "property", "verdict", "seconds", "obligations"]
     assert len([line for line in lines if " unknown " in line]) > len(PROVABLE)
     assert " refuted " not in "\n".join(lines)
 
