@@ -2,8 +2,10 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("gate", derandomize=True)
+# For `make mutants`: a mutant is to die fast, and nobody reads how.
+settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 if os.environ.get("CI"):
     settings.load_profile("gate")

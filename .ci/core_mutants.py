@@ -1,0 +1,292 @@
+"""
+Mutation test of the pure core: changes ``sessionfsm/lifecycle`` one token at a time and asks the tests whether they see it.
+
+The changes are cosmic-ray's operators. It runs the tests of each in a process that starts from nothing, which takes three
+seconds before the first test; here a process that has pytest and hypothesis loaded already is forked for each mutant, and
+the mutated source is put in the import's way, so that no file is ever changed.
+
+    python .ci/core_mutants.py [--results FILE] [--only MODULE] [--processes N]
+
+Results are kept as JSON lines; a run that was interrupted goes on where it was, unless the core or its tests have changed.
+Exit code 0 if every survivor has its reason in .ci/survivors.toml, 1 if one has not, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import importlib.machinery
+import json
+import multiprocessing
+import os
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import cosmic_ray.plugins
+import hypothesis
+import pytest
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = ROOT / "sessionfsm" / "lifecycle"
+TESTS = ROOT / "tests" / "lifecycle"
+REASONS = ROOT / ".ci" / "survivors.toml"
+RESULTS = ROOT / ".mutants" / "core.jsonl"
+
+FIRST = {
+    "outcome": "test_outcome.py",
+    "policy": "test_policy.py",
+    "machine": "test_machine.py",
+    "orders": "test_orders.py",
+    "table": "test_table.py",
+}
+"""The tests that speak of a module; the others come after them."""
+SECOND = ("test_table.py", "test_orders.py", "test_policy.py", "test_outcome.py", "test_machine.py")
+PROOFS = ("default", "renewal required", "shortest ladders", "a ceiling just above a rung")
+"""The searches that come last. Of the seeded bugs none is searched: they test the search, not the core."""
+
+NEVER_ENDS_S = 120.0
+"""Longer than all the tests of an unchanged core take on a busy machine."""
+
+
+def _order(module: str) -> list[str]:
+    """The tests, those first that are quick and likely to fail."""
+    files = dict.fromkeys([FIRST.get(module, SECOND[0]), *SECOND])
+    searches = [f"test_properties.py::test_property_holds[{name}-P0]" for name in PROOFS]
+    # P0 comes first, and decides all twenty; the others only read what was found.
+    rest = [f"test_properties.py::test_property_holds[{name}-P{n}]" for name in PROOFS for n in range(1, 20)]
+    last = ["test_properties.py::test_the_graph_is_small_enough_to_be_searched_whole"]
+    quick = "test_seeded_bugs.py::test_without_a_bug_nothing_is_found"
+    there = [name for name in files if (TESTS / name).exists()]
+    return [str(TESTS / name) for name in [*there[:3], quick, *there[3:], *searches, *rest, *last]]
+
+
+def places(module: str) -> Iterator[tuple[str, int]]:
+    """Every change that there is to make: an operator, and where it is applied."""
+    tree = get_ast((CORE / f"{module}.py").read_text())
+    for name in sorted(cosmic_ray.plugins.operator_names()):
+        operator = cosmic_ray.plugins.get_operator(name)
+        if operator.arguments():  # needs to be told names of variables
+            continue
+        instance = operator()
+        found = sum(1 for node in ast_nodes(tree) for _ in instance.mutation_positions(node))
+        yield from ((name, number) for number in range(found))
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes the annotations away: with ``from __future__ import annotations`` nothing in the core evaluates them."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        node.annotation = ast.Constant(None)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        node.returns = None
+        return node
+
+
+def _shape(source: str) -> str:
+    return hashlib.sha256(ast.dump(_Bare().visit(ast.parse(source))).encode()).hexdigest()
+
+
+def _changed_lines(before: str, after: str) -> tuple[int, str, str]:
+    old, new = before.splitlines(), after.splitlines()
+    first = next(n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b)
+    if len(old) != len(new):  # a decorator is gone
+        return first + 1, old[first].strip(), ""
+    return first + 1, old[first].strip(), new[first].strip()
+
+
+def try_one(module: str, operator: str, number: int) -> dict[str, Any]:
+    """Make one change and run the tests; return what became of it."""
+    path = CORE / f"{module}.py"
+    source = path.read_text()
+    mutated = mutate_code(source, cosmic_ray.plugins.get_operator(operator)(), number)
+    result: dict[str, Any] = {"module": module, "operator": operator.split("/")[-1], "number": number, "seconds": 0.0}
+    try:
+        shape = _shape(mutated)
+    except SyntaxError:
+        return result | {"outcome": "no Python"}
+    if shape == _shape(source):
+        return result | {"outcome": "annotation"}
+    line, before, after = _changed_lines(source, mutated)
+    result |= {"shape": shape, "line": line, "before": before, "after": after}
+    began = time.monotonic()
+    child = multiprocessing.get_context("fork").Process(target=_run_tests, args=(module, path, mutated))
+    child.start()
+    child.join(NEVER_ENDS_S)
+    if child.exitcode is None:
+        child.kill()
+        child.join()
+        outcome = "timeout"
+    else:
+        outcome = "survived" if child.exitcode == 0 else "killed"
+    return result | {"outcome": outcome, "seconds": round(time.monotonic() - began, 2)}
+
+
+def _run_tests(module: str, path: Path, mutated: str) -> None:
+    class Mutant(importlib.machinery.SourceFileLoader):
+        def get_code(self, fullname: str) -> Any:
+            return compile(mutated, str(path), "exec", dont_inherit=True)
+
+    class Finder(importlib.machinery.PathFinder):
+        @classmethod
+        def find_spec(cls, fullname: str, _path: Any = None, target: Any = None) -> Any:
+            if fullname != f"sessionfsm.lifecycle.{module}":
+                return None
+            return importlib.machinery.ModuleSpec(fullname, Mutant(fullname, str(path)), origin=str(path))
+
+    sys.meta_path.insert(0, Finder)
+    os.chdir(ROOT)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--tb=no", "--no-header"]
+        code = pytest.main([*options, "--hypothesis-profile=mutants", *_order(module)])
+    os._exit(int(code))
+
+
+def _tests_fail() -> bool:
+    path = CORE / "terms.py"
+    child = multiprocessing.get_context("fork").Process(target=_run_tests, args=("terms", path, path.read_text()))
+    child.start()
+    child.join()
+    return child.exitcode != 0
+
+
+def fingerprint() -> str:
+    """What the results hang on: the core, and the tests that are run."""
+    digest = hashlib.sha256()
+    for path in sorted([*CORE.glob("*.py"), *TESTS.glob("*.py"), *(ROOT / "sessionfsm" / "verify").glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _kept(results: Path, mark: str) -> list[dict[str, Any]]:
+    try:
+        lines = results.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    if not lines or json.loads(lines[0]).get("fingerprint") != mark:
+        return []
+    kept = []
+    for line in lines[1:]:
+        try:
+            kept.append(json.loads(line))
+        except ValueError:  # the process was killed while it wrote
+            break
+    return kept
+
+
+def run(modules: Iterable[str], results: Path, processes: int) -> list[dict[str, Any]]:
+    """Try every change that has no result yet; return all results."""
+    mark = fingerprint()
+    done = _kept(results, mark)
+    results.parent.mkdir(parents=True, exist_ok=True)
+    met = {(each["module"], each["operator"], each["number"]) for each in done}
+    todo = [
+        (module, operator, number)
+        for module in modules
+        for operator, number in places(module)
+        if (module, operator.split("/")[-1], number) not in met
+    ]
+    if todo and _tests_fail():
+        raise SystemExit("core_mutants: the tests fail on the core as it is; write: make test")
+    began, shown = time.monotonic(), sys.stderr.isatty()
+    with results.open("w") as file, ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        file.writelines(json.dumps(each) + "\n" for each in [{"fingerprint": mark}, *done])
+        futures = [pool.submit(try_one, *each) for each in todo]
+        try:
+            for count, future in enumerate(as_completed(futures), start=1):
+                done.append(future.result())
+                file.write(json.dumps(done[-1]) + "\n")
+                file.flush()
+                if shown:
+                    left = (time.monotonic() - began) / count * (len(todo) - count)
+                    print(f"\r{count} of {len(todo)}, about {left / 60:.0f} min left ", end="", file=sys.stderr)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            if shown:
+                print(file=sys.stderr)
+    return done
+
+
+def report(done: list[dict[str, Any]]) -> int:
+    """Print the figures and the survivors; return how many of these have no reason."""
+    distinct: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in done:
+        if "shape" in each:
+            distinct.setdefault((each["module"], each["shape"]), each)
+    reasons = tomllib.loads(REASONS.read_text())["survivor"] if REASONS.exists() else []
+    known = {(each["module"], each["before"], each["after"]): each["why"] for each in reasons}
+    print(f"{'module':<10}{'mutants':>8}{'killed':>8}{'timeout':>8}{'survived':>9}{'explained':>10}")
+    unexplained, totals = [], Counter[str]()
+    for module in sorted({module for module, _ in distinct}):
+        mine = [each for (at, _), each in distinct.items() if at == module]
+        count = Counter(each["outcome"] for each in mine)
+        survivors = [each for each in mine if each["outcome"] == "survived"]
+        left = [each for each in survivors if (module, each["before"], each["after"]) not in known]
+        unexplained += left
+        row = Counter(
+            mutants=len(mine),
+            killed=count["killed"],
+            timeout=count["timeout"],
+            survived=len(survivors),
+            explained=len(survivors) - len(left),
+        )
+        totals += row
+        print(_row(module, row))
+    print(_row("all", totals))
+    void = Counter(each["outcome"] for each in done if "shape" not in each)
+    seconds = sum(each["seconds"] for each in done)
+    print(f"not counted: {void['annotation']} in annotations only, {void['no Python']} that are no Python")
+    print(f"{seconds:.0f} process seconds")
+    for each in unexplained:
+        print(f"\nsurvived: {each['module']}.py:{each['line']} ({each['operator']})")
+        print(f"  - {each['before']}\n  + {each['after']}")
+    return len(unexplained)
+
+
+def _row(name: str, row: Counter[str]) -> str:
+    return (
+        f"{name:<10}{row['mutants']:>8}{row['killed']:>8}{row['timeout']:>8}{row['survived']:>9}{row['explained']:>10}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Mutation test of the pure core.")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
+    parser.add_argument("--only", choices=sorted(path.stem for path in CORE.glob("[a-z]*.py")), metavar="MODULE")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N")
+    args = parser.parse_args()
+    assert hypothesis  # loaded here, so that no child has to
+    assert not any(name.startswith("sessionfsm") for name in sys.modules), "the core must be loaded by each child anew"
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    sys.path.insert(0, str(ROOT))
+    modules = [args.only] if args.only else sorted(path.stem for path in CORE.glob("[a-z]*.py"))
+    try:
+        done = run(modules, args.results, args.processes)
+    except KeyboardInterrupt:
+        print("core_mutants: stopped; what was found is kept, and the next run goes on from there", file=sys.stderr)
+        return 130
+    return 1 if report(done) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
