@@ -134,6 +134,11 @@ class Count:
 
     counter: Counter
 
+    @property
+    def cell(self) -> Counter:
+        """What it changes."""
+        return self.counter
+
     def __str__(self) -> str:
         return f"{self.counter} + 1"
 
@@ -223,10 +228,10 @@ class Table:
             raise DefinitionError(f"table {self.name!r}: the initial state {self.initial!r} is not among its states")
         for row in self.rows:
             counter = _COUNTED.get(row.order)
-            if counter is not None and Count(counter) not in row.updates:
+            if counter is not None and [each for each in row.updates if each.cell == counter][-1:] != [Count(counter)]:
                 raise DefinitionError(
                     f"table {self.name!r}: the row for {row.trigger!r} orders {row.order!r} "
-                    f"without Count({counter!r}): the ladder would have no rung for it"
+                    f"without Count({counter!r}), or undoes it: the ladder would have no rung for it"
                 )
             for name in (*row.sources, row.target):
                 if name not in names:

@@ -8,6 +8,7 @@ import pytest
 
 from sessionfsm.errors import DefinitionError
 from sessionfsm.lifecycle import (
+    Assign,
     Count,
     Ladder,
     Machine,
@@ -158,7 +159,10 @@ def test_a_wait_of_the_sessions_own_is_counted() -> None:
         row = _row("go", "stopped", "away", order)
         with pytest.raises(DefinitionError, match=rf"without Count\('{counter}'\)"):
             _own(Row(**{**_cells(row), "updates": (Count(other),)}))
-        _own(Row(**{**_cells(row), "updates": (Count(counter),)}))
+        with pytest.raises(DefinitionError, match="or undoes it"):
+            _own(Row(**{**_cells(row), "updates": (Count(counter), Assign(counter, 0))}))
+        for before in ((), (Assign(counter, 0), Count(other)), (Count(counter),)):
+            _own(Row(**{**_cells(row), "updates": (*before, Count(counter), Assign(other, 0))}))
 
 
 def _cells(row: Row) -> dict[str, object]:

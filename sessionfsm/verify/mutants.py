@@ -1,0 +1,209 @@
+"""
+Mutants of a lifecycle: the same table with one cell changed, and the same policy at its edges and just past them.
+
+A mutant is data. What it does, and whether a property sees it, is found out in :mod:`sessionfsm.verify.mutation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from sessionfsm.errors import DefinitionError
+from sessionfsm.lifecycle import (
+    Assign,
+    AtLeast,
+    Below,
+    Count,
+    Guard,
+    Is,
+    Machine,
+    Memory,
+    Order,
+    OwnOrder,
+    Policy,
+    Row,
+    Signal,
+    SignalRule,
+    Table,
+    Update,
+)
+from sessionfsm.lifecycle.table import Counter, Flag, limits
+
+__all__ = ["Mutant", "table_mutants"]
+
+_COUNTERS: tuple[Counter, ...] = get_args(Counter)
+_FLAGS: tuple[Flag, ...] = get_args(Flag)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """
+    A definition in which one thing is not as it was.
+
+    Attributes:
+        kind: What was changed: ``destination``, ``command``, ``guard``, ``update``, ….
+        change: The same in words.
+        policy: The figures that it runs on.
+        table: Its table; ``None`` if the definition is refused.
+        refused: Why it is refused; empty if it can be run.
+        legal: It is a policy that can be made: nothing is wrong with it, and every property must hold.
+    """
+
+    kind: str
+    change: str
+    policy: Policy
+    table: Table | None = None
+    refused: str = ""
+    legal: bool = False
+
+
+def table_mutants(machine: Machine) -> list[Mutant]:
+    """Return every table that differs from the one of *machine* in one cell, each once."""
+    met = {_essence(machine.table)}
+    found = []
+    for kind, change, cells in _changes(machine):
+        try:
+            table = replace(machine.table, **cells)
+        except DefinitionError as error:
+            found.append(Mutant(kind=kind, change=change, policy=machine.policy, refused=str(error)))
+            continue
+        if (essence := _essence(table)) not in met:
+            met.add(essence)
+            found.append(Mutant(kind=kind, change=change, policy=machine.policy, table=table))
+    return found
+
+
+def _essence(table: Table) -> tuple[object, ...]:
+    # True == 1 and False == 0: what is written in a cell tells them apart.
+    return table.rows, str([row.updates for row in table.rows]), table.signals, table.initial, table.external
+
+
+_Change = tuple[str, str, dict[str, Any]]
+"""Its kind, what it is in words, and the cells of the table that are other."""
+
+
+def _changes(machine: Machine) -> Iterator[_Change]:
+    table = machine.table
+    for at, row in enumerate(table.rows):
+        around = table.rows[:at], table.rows[at + 1 :]
+        for kind, words, new in _row_changes(machine, row):
+            rows = (*around[0], *((new,) if new is not None else ()), *around[1])
+            yield kind, f"{_named(row)}: {words}", {"rows": rows}
+    for at, rule in enumerate(table.signals):
+        before, after = table.signals[:at], table.signals[at + 1 :]
+        for words, changed in _signal_changes(machine, rule):
+            kept = (changed,) if changed is not None else ()
+            yield "signal", f"the signal {rule.signal}: {words}", {"signals": (*before, *kept, *after)}
+    for name in _others(machine.states, table.initial):
+        yield "initial", f"a session begins in {name}, not in {table.initial}", {"initial": name}
+    for name in table.external:
+        left = tuple(other for other in table.external if other != name)
+        yield "external", f"{name} does not come from outside", {"external": left}
+
+
+def _named(row: Row) -> str:
+    when = f" when {', '.join(map(str, row.guards))}" if row.guards else ""
+    return f"{row.trigger} in {', '.join(row.sources)}{when}"
+
+
+def _others(names: tuple[str, ...], name: str) -> list[str]:
+    return [str(other) for other in names if other != name]
+
+
+def _row_changes(machine: Machine, row: Row) -> Iterator[tuple[str, str, Row | None]]:
+    for name in _others(machine.states, row.target):
+        yield "destination", f"leads to {name}, not to {row.target}", replace(row, target=name)
+    for order in _orders(machine):
+        if order != row.order:
+            yield "command", f"orders {order}, not {row.order}", replace(row, order=order)
+    for words, guards in _guard_changes(machine, row.guards):
+        yield "guard", words, replace(row, guards=guards)
+    for words, updates in _update_changes(machine, row.updates):
+        yield "update", words, replace(row, updates=updates)
+    flipped = "does not clear the signals" if row.clears_signals else "clears the signals"
+    yield "clears signals", flipped, replace(row, clears_signals=not row.clears_signals)
+    for name in machine.states:
+        if name not in row.sources:
+            yield "source", f"comes from {name} too", replace(row, sources=(*row.sources, name))
+        elif len(row.sources) > 1:  # else that is the row deleted
+            sources = tuple(source for source in row.sources if source != name)
+            yield "source", f"does not come from {name}", replace(row, sources=sources)
+    yield "deletion", "is deleted", None
+
+
+def _orders(machine: Machine) -> tuple[Order | OwnOrder, ...]:
+    own = (row.order for row in machine.table.rows if isinstance(row.order, OwnOrder))
+    return (*Order, *dict.fromkeys(own))
+
+
+def _guard_changes(machine: Machine, guards: tuple[Guard, ...]) -> Iterator[tuple[str, tuple[Guard, ...]]]:
+    for at, guard in enumerate(guards):
+        before, after = guards[:at], guards[at + 1 :]
+        yield f"without the guard {guard}", (*before, *after)
+        for other in _other_guards(machine, guard):
+            yield f"guarded by {other}, not by {guard}", (*before, other, *after)
+
+
+def _other_guards(machine: Machine, guard: Guard) -> Iterator[Guard]:
+    match guard:
+        case Is(flag=flag, value=value):
+            yield Is(flag, not value)
+            yield from (Is(other, value) for other in _FLAGS if other != flag)
+        case Below(counter=counter, limit=limit) | AtLeast(counter=counter, limit=limit):
+            opposite = AtLeast if isinstance(guard, Below) else Below
+            yield opposite(counter, limit)
+            most = limits(machine.policy)[counter]
+            # Beyond its end a counter does not go: one more than that is "never", and there are no other constants.
+            yield from (replace(guard, limit=other) for other in range(most + 2) if other != limit)
+            yield from (replace(guard, counter=other) for other in _COUNTERS if other != counter)
+
+
+def _update_changes(machine: Machine, updates: tuple[Update, ...]) -> Iterator[tuple[str, tuple[Update, ...]]]:
+    most = limits(machine.policy)
+    for at, update in enumerate(updates):
+        before, after = updates[:at], updates[at + 1 :]
+        yield f"without the update {update}", (*before, *after)
+        for other in _other_updates(update, most):
+            yield f"{other}, not {update}", (*before, other, *after)
+    touched = {update.cell for update in updates}
+    for cell in Memory._fields:
+        if cell not in touched:
+            for extra in _extra_updates(cell):
+                yield f"{extra} as well", (*updates, extra)
+
+
+def _other_updates(update: Update, most: dict[Counter, int] | Any) -> Iterator[Update]:
+    match update:
+        case Count(counter=counter):
+            yield from (Count(other) for other in _COUNTERS if other != counter)
+            yield from (Assign(counter, value) for value in (0, 1))
+        case Assign(cell=cell, value=bool(value)):
+            yield Assign(cell, not value)
+            yield from (Assign(other, value) for other in _FLAGS if other != cell)
+        case Assign(cell=cell, value=value):
+            yield from (Assign(cell, other) for other in dict.fromkeys((1, most[cell])) if other != value)
+            yield from (Assign(other, value) for other in _COUNTERS if other != cell)
+            yield from (Count(counter) for counter in _COUNTERS if counter == cell)
+
+
+def _extra_updates(cell: str) -> Iterator[Update]:
+    for flag in _FLAGS:
+        if flag == cell:
+            yield from (Assign(flag, value) for value in (True, False))
+    for counter in _COUNTERS:
+        if counter == cell:
+            yield from (Assign(counter, 0), Count(counter))
+
+
+def _signal_changes(machine: Machine, rule: SignalRule) -> Iterator[tuple[str, SignalRule | None]]:
+    for order in _orders(machine):
+        if order != rule.order:
+            yield f"raised by {order}, not by {rule.order}", replace(rule, order=order)  # type: ignore[arg-type]
+    for words, guards in _guard_changes(machine, rule.guards):
+        yield words, replace(rule, guards=guards)
+    for signal in Signal:
+        if signal != rule.signal:
+            yield f"raises {signal} instead", replace(rule, signal=signal)
+    yield "is never raised", None
