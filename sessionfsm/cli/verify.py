@@ -23,6 +23,10 @@ MODULE:ATTR is a Table, a Machine, or a function that takes a policy and returns
 
 Exit codes: 0 all proved, 1 one is refuted, 3 one is undecided, 2 misuse.
 
+--mutate takes a policy of two rungs a ladder, which is quick, unless --policy or --machine is given; "--policy
+/dev/null" is the default policy, and takes some fifteen times as long. It ends with 0 if every mutant is killed or
+equivalent, 1 if one survives or a policy is unsafe, 3 if one is undecided or Ctrl-C came before the end.
+
 examples:
   sessionfsm verify
   sessionfsm verify --policy policy.toml
@@ -30,6 +34,7 @@ examples:
   sessionfsm verify --check proof
   sessionfsm verify --export promela --output session.pml
   sessionfsm verify --machine sessionfsm.examples:official_client --sequence
+  sessionfsm verify --mutate --policy policy.toml
 """
 
 
@@ -48,16 +53,22 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--limit", type=count, metavar="N", help="give up after N configurations (default: 200000): undecided then"
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--prove",
         action="store_true",
         help="prove P1, P2, P6 and P10 for every policy at once, by a solver (needs the extra: sessionfsm[prove])",
     )
-    parser.add_argument("--certificate", metavar="DIR", help="with --prove: keep the proof in this folder, as SMT-LIB")
-    parser.add_argument(
+    instead.add_argument(
+        "--mutate",
+        action="store_true",
+        help="change the table one cell at a time, and the policy at its edges: which properties see it? (minutes)",
+    )
+    instead.add_argument(
         "--check", metavar="DIR", help="have a kept proof decided again by two solvers, and compared with the table"
     )
-    parser.add_argument("--export", choices=FORMS, help="write the machine out for another tool, and decide nothing")
+    instead.add_argument("--export", choices=FORMS, help="write the machine out for another tool, and decide nothing")
+    parser.add_argument("--certificate", metavar="DIR", help="with --prove: keep the proof in this folder, as SMT-LIB")
     parser.add_argument("--output", metavar="FILE", help="with --export: into this file instead of standard output")
     add_verbose(parser)
     parser.set_defaults(call=_call, parser=parser, stops_in_order=False)
@@ -74,6 +85,12 @@ def _call(args: argparse.Namespace) -> int:
         from .rechecking import check
 
         return check(args)
+    if args.mutate:
+        if args.sequence:
+            raise CommandError("--sequence shows how a property is broken; with --mutate there are too many of those")
+        from .mutating import mutants
+
+        return mutants(args)
     from .verifying import prove, verify
 
     return prove(args) if args.prove else verify(args)

@@ -1,12 +1,12 @@
 """
 Whether two machines do the same, whatever happens: their reachable graphs walked side by side.
 
-Both are deterministic: told the same, each has at most one answer. So they are bisimilar exactly if no run that both can
-make ends in an answer in which they differ, and walking every pair of configurations that a run leads to decides it.
+Both are deterministic: told the same, each has at most one answer. So they are bisimilar exactly if no run that both
+can make ends in an answer in which they differ, and walking every pair of configurations that a run leads to shows it.
 
-What counts is what can be seen from outside: the operation that is outstanding with all its figures, the command that is
-given or not given, which signals are up, what the world can do next and when, and which triggers are refused. Names of
-states, cells of the memory, reasons and serial numbers do not count.
+What counts is what can be seen from outside: the operation that is outstanding with all its figures, the command that
+is given or not given, which signals are up, what the world can do next and when, and which triggers are refused. Names
+of states, cells of the memory, reasons and serial numbers do not count.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from sessionfsm.lifecycle import (
     Guard,
     Is,
     Machine,
-    Memory,
     Order,
     OwnOrder,
     Policy,
@@ -161,40 +160,34 @@ def _other_guards(machine: Machine, guard: Guard) -> Iterator[Guard]:
 
 
 def _update_changes(machine: Machine, updates: tuple[Update, ...]) -> Iterator[tuple[str, tuple[Update, ...]]]:
-    most = limits(machine.policy)
     for at, update in enumerate(updates):
         before, after = updates[:at], updates[at + 1 :]
         yield f"without the update {update}", (*before, *after)
-        for other in _other_updates(update, most):
+        for other in _other_updates(machine, update):
             yield f"{other}, not {update}", (*before, other, *after)
     touched = {update.cell for update in updates}
-    for cell in Memory._fields:
-        if cell not in touched:
-            for extra in _extra_updates(cell):
-                yield f"{extra} as well", (*updates, extra)
-
-
-def _other_updates(update: Update, most: dict[Counter, int] | Any) -> Iterator[Update]:
-    match update:
-        case Count(counter=counter):
-            yield from (Count(other) for other in _COUNTERS if other != counter)
-            yield from (Assign(counter, value) for value in (0, 1))
-        case Assign(cell=cell, value=bool(value)):
-            yield Assign(cell, not value)
-            yield from (Assign(other, value) for other in _FLAGS if other != cell)
-        case Assign(cell=cell, value=value):
-            yield from (Assign(cell, other) for other in dict.fromkeys((1, most[cell])) if other != value)
-            yield from (Assign(other, value) for other in _COUNTERS if other != cell)
-            yield from (Count(counter) for counter in _COUNTERS if counter == cell)
-
-
-def _extra_updates(cell: str) -> Iterator[Update]:
-    for flag in _FLAGS:
-        if flag == cell:
-            yield from (Assign(flag, value) for value in (True, False))
+    extra: list[Update] = [Assign(flag, value) for flag in _FLAGS for value in (True, False)]
     for counter in _COUNTERS:
-        if counter == cell:
-            yield from (Assign(counter, 0), Count(counter))
+        extra += (Assign(counter, 0), Count(counter))
+    for update in extra:
+        if update.cell not in touched:
+            yield f"{update} as well", (*updates, update)
+
+
+def _other_updates(machine: Machine, update: Update) -> Iterator[Update]:
+    for flag in _FLAGS:
+        if isinstance(update, Assign) and isinstance(update.value, bool):
+            yield Assign(flag, not update.value if flag == update.cell else update.value)
+    for counter in _COUNTERS:
+        if isinstance(update, Count):
+            yield from (Assign(counter, value) for value in (0, 1)) if counter == update.cell else (Count(counter),)
+        elif not isinstance(update.value, bool):
+            if counter != update.cell:
+                yield Assign(counter, update.value)
+            else:
+                values = dict.fromkeys((0, 1, limits(machine.policy)[counter]))
+                yield from (Assign(counter, value) for value in values if value != update.value)
+                yield Count(counter)
 
 
 def _signal_changes(machine: Machine, rule: SignalRule) -> Iterator[tuple[str, SignalRule | None]]:

@@ -1,12 +1,12 @@
 """
 The proof of the proof: which mutants of a lifecycle the properties tell from the lifecycle itself.
 
-A mutant is *killed* if a property is refuted that the original keeps, or if its definition is refused. It is *equivalent*
-if no property is, and it is bisimilar to the original (:mod:`sessionfsm.verify.equivalence`). What is neither *survives*:
-it does something else, and no property minds.
+A mutant is *killed* if a property is refuted that the original keeps, or if its definition is refused. It is
+*equivalent* if no property is, and it is bisimilar to the original (:mod:`sessionfsm.verify.equivalence`). What is
+neither *survives*: it does something else, and no property minds.
 
-A policy is another matter. One that can be made must keep every property; if one does not, it is *unsafe*. One just past
-what can be made should break one; if it does not, the check is *stricter* than the properties need, which harms nobody.
+A policy is another matter. One that can be made must keep every property; if it does not, it is *unsafe*. One just
+past what can be made should break one; if it does not, the check is *stricter* than the other figures would need.
 """
 
 from __future__ import annotations
@@ -29,9 +29,21 @@ from .mutants import Mutant, table_mutants
 from .policy_edges import policy_edges
 from .properties import STATEMENTS, decide
 
-__all__ = ["DEFINITION", "Fate", "MutationReport", "Outcome", "mutate", "policy_mutants"]
+__all__ = ["DEFINITION", "SHORT_LADDERS", "Fate", "MutationReport", "Outcome", "mutate", "policy_mutants"]
 
 Outcome = Literal["killed", "equivalent", "survived", "undecided", "proved", "unsafe", "stricter"]
+
+SHORT_LADDERS = Policy(
+    session_ceiling_s=10,
+    transport_ceiling_s=2,
+    pace_ceiling_s=2,
+    login_required_denials=2,
+)
+"""
+The default policy with two rungs on each ladder: enough for a first, a next and a last wait.
+
+Every search is a fifteenth of the default policy's, and there are as many cells to change.
+"""
 
 DEFINITION = "definition"
 """What kills a mutant that is refused when it is made."""
@@ -44,16 +56,15 @@ class Fate:
 
     Attributes:
         mutant: The mutant.
-        outcome: Killed, equivalent or survived; of a policy also proved, unsafe or stricter. Undecided if a search gave up.
+        outcome: Killed, equivalent or survived; of a policy also proved, unsafe or stricter; undecided if a search
+            gave up.
         killers: The properties that it breaks and the original keeps, or :data:`DEFINITION`.
-        bisimilar: Whether it does the same as the original; ``None`` if that was not asked.
-        differs: The shortest run that tells it from the original, where that was asked and there is one.
+        differs: Of what no property kills, and is not equivalent: the shortest run that tells it from the original.
     """
 
     mutant: Mutant
     outcome: Outcome
     killers: tuple[str, ...] = ()
-    bisimilar: bool | None = None
     differs: Difference | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +75,6 @@ class Fate:
             "outcome": self.outcome,
             "killers": list(self.killers),
             "refused": self.mutant.refused or None,
-            "bisimilar": self.bisimilar,
             "differs": None if self.differs is None else {"run": list(self.differs.run), "says": self.differs.says},
         }
 
@@ -175,7 +185,6 @@ def mutate(
     *,
     limit: int = LIMIT,
     processes: int | None = None,
-    first_only: bool = False,
     only: Callable[[Mutant], bool] | None = None,
     told: Callable[[int, int], object] | None = None,
 ) -> MutationReport:
@@ -188,21 +197,20 @@ def mutate(
         limit: After so many configurations the search of a mutant gives up; it is undecided then.
         processes: How many mutants are tried at once; as many as there are processors by default. With 1 no process is
             started.
-        first_only: Stop at the first property that kills, in the order P0 to P19: the search is the same, the list shorter.
         only: Which mutants are tried; all by default.
         told: Called after each mutant with how many are done, and of how many.
 
     Returns:
         The report. After a KeyboardInterrupt it has what was found until then, and is not :attr:`MutationReport.whole`.
     """
-    mutants = table_mutants(machine)
-    if machine_for is not None:
-        mutants += policy_mutants(machine.policy, machine_for)
+    # The policies first: that with a hundred denials takes longest by far.
+    mutants = list(policy_mutants(machine.policy, machine_for)) if machine_for is not None else []
+    mutants += table_mutants(machine)
     if only is not None:
         mutants = [mutant for mutant in mutants if only(mutant)]
-    own = decide(machine, limit)
+    own = decide(machine, limit, verdicts_only=True)
     broken = tuple(number for number, finding in own.properties.items() if finding.verdict == "refuted")
-    trial = _Trial(machine, frozenset(broken), limit, first_only)
+    trial = _Trial(machine, frozenset(broken), limit)
     fates: dict[int, Fate] = {}
     try:
         for number, fate in _tried(trial, mutants, processes or os.cpu_count() or 1):
@@ -219,43 +227,38 @@ def mutate(
 class _Trial:
     """Finds out what becomes of a mutant."""
 
-    def __init__(self, machine: Machine, broken: frozenset[str], limit: int, first_only: bool) -> None:
+    def __init__(self, machine: Machine, broken: frozenset[str], limit: int) -> None:
         self._machine = machine
         self._broken = broken
         self._limit = limit
-        self._first_only = first_only
 
     def __call__(self, mutant: Mutant) -> Fate:
         if mutant.refused:
             return Fate(mutant=mutant, outcome="killed", killers=(DEFINITION,))
         changed = type(self._machine)(mutant.policy, mutant.table)
-        report = decide(changed, self._limit)
+        report = decide(changed, self._limit, verdicts_only=True)
         killers = tuple(
             number
             for number, finding in report.properties.items()
             if finding.verdict == "refuted" and number not in self._broken
         )
-        if self._first_only:
-            killers = killers[:1]
+        given_up = report.verdict == "undecided"
         if mutant.legal:
-            undecided = not killers and any(finding.verdict == "undecided" for finding in report.properties.values())
-            return Fate(mutant=mutant, outcome="undecided" if undecided else _said(killers), killers=killers)
+            return Fate(
+                mutant=mutant,
+                outcome="unsafe" if killers else "undecided" if given_up else "proved",
+                killers=killers,
+            )
+        if killers:
+            return Fate(mutant=mutant, outcome="killed", killers=killers)
         try:
             differs = difference(self._machine, changed, self._limit)
         except TooManyPairs:
-            return Fate(mutant=mutant, outcome="killed" if killers else "undecided", killers=killers)
-        outcome: Outcome = "stricter" if mutant.kind == "policy" else "survived"
-        if killers:
-            outcome = "killed"
-        elif differs is None:
-            outcome = "equivalent"
-        elif any(finding.verdict == "undecided" for finding in report.properties.values()):
-            outcome = "undecided"
-        return Fate(mutant=mutant, outcome=outcome, killers=killers, bisimilar=differs is None, differs=differs)
-
-
-def _said(killers: tuple[str, ...]) -> Outcome:
-    return "unsafe" if killers else "proved"
+            return Fate(mutant=mutant, outcome="undecided")
+        if differs is None:
+            return Fate(mutant=mutant, outcome="equivalent")
+        unseen: Outcome = "stricter" if mutant.kind == "policy" else "survived"
+        return Fate(mutant=mutant, outcome="undecided" if given_up else unseen, differs=differs)
 
 
 def _tried(trial: _Trial, mutants: Sequence[Mutant], processes: int) -> Iterator[tuple[int, Fate]]:

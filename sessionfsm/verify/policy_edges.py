@@ -31,13 +31,13 @@ def policy_edges(policy: Policy) -> Iterator[Edge]:
         value = getattr(policy, field.name)
         if isinstance(value, str):
             other = "required" if value == "attempted" else "attempted"
-            yield f"{field.name} = {other!r}", replace(policy, **{field.name: other}), True
+            yield f"{field.name} = {other!r}", _with(policy, field.name, other), True
             continue
         for sign, edge in ((-1, "smallest"), (1, "largest")):
             whole = isinstance(field.default, int)
             last = _last_accepted(policy, field.name, sign, whole)
             if last != value:
-                yield f"{field.name} = {last:g}, the {edge}", replace(policy, **{field.name: last}), True
+                yield f"{field.name} = {last:g}, the {edge}", _with(policy, field.name, last), True
             past = last + sign * (1 if whole else max(PAST, PAST * abs(last)))
             yield f"{field.name} = {past:g}, past the {edge}", unchecked(policy, **{field.name: past}), False
 
@@ -50,6 +50,11 @@ def unchecked(policy: Policy, **figures: float) -> Policy:
     return policy
 
 
+def _with(policy: Policy, name: str, value: object) -> Policy:
+    figures: dict[str, Any] = {name: value}
+    return replace(policy, **figures)
+
+
 def _last_accepted(policy: Policy, name: str, sign: int, whole: bool) -> Any:
     """Halve the way between a figure that is accepted and one that is refused, until there is none between them."""
     accepted, refused = getattr(policy, name), sign * FAR
@@ -60,7 +65,7 @@ def _last_accepted(policy: Policy, name: str, sign: int, whole: bool) -> Any:
         if middle in (accepted, refused):
             return accepted
         try:
-            replace(policy, **{name: int(middle) if whole else middle})
+            _with(policy, name, int(middle) if whole else middle)
         except PolicyError:
             refused = middle
         else:
