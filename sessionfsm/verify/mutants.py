@@ -60,23 +60,15 @@ class Mutant:
 
 def table_mutants(machine: Machine) -> list[Mutant]:
     """Return every table that differs from the one of *machine* in one cell, each once."""
-    met = {_essence(machine.table)}
     found = []
     for kind, change, cells in _changes(machine):
         try:
             table = replace(machine.table, **cells)
         except DefinitionError as error:
             found.append(Mutant(kind=kind, change=change, policy=machine.policy, refused=str(error)))
-            continue
-        if (essence := _essence(table)) not in met:
-            met.add(essence)
+        else:
             found.append(Mutant(kind=kind, change=change, policy=machine.policy, table=table))
     return found
-
-
-def _essence(table: Table) -> tuple[object, ...]:
-    # True == 1 and False == 0: what is written in a cell tells them apart.
-    return table.rows, str([row.updates for row in table.rows]), table.signals, table.initial, table.external
 
 
 _Change = tuple[str, str, dict[str, Any]]
@@ -86,20 +78,28 @@ _Change = tuple[str, str, dict[str, Any]]
 def _changes(machine: Machine) -> Iterator[_Change]:
     table = machine.table
     for at, row in enumerate(table.rows):
-        around = table.rows[:at], table.rows[at + 1 :]
+        before, after = table.rows[:at], table.rows[at + 1 :]
+        met = {_written(row)}
         for kind, words, new in _row_changes(machine, row):
-            rows = (*around[0], *((new,) if new is not None else ()), *around[1])
-            yield kind, f"{_named(row)}: {words}", {"rows": rows}
+            if _written(new) not in met:
+                met.add(_written(new))
+                kept = (new,) if new is not None else ()
+                yield kind, f"{_named(row)}: {words}", {"rows": (*before, *kept, *after)}
     for at, rule in enumerate(table.signals):
-        before, after = table.signals[:at], table.signals[at + 1 :]
+        others = table.signals[:at], table.signals[at + 1 :]
         for words, changed in _signal_changes(machine, rule):
-            kept = (changed,) if changed is not None else ()
-            yield "signal", f"the signal {rule.signal}: {words}", {"signals": (*before, *kept, *after)}
+            signals = (*others[0], *((changed,) if changed is not None else ()), *others[1])
+            yield "signal", f"the signal {rule.signal}: {words}", {"signals": signals}
     for name in _others(machine.states, table.initial):
         yield "initial", f"a session begins in {name}, not in {table.initial}", {"initial": name}
     for name in table.external:
         left = tuple(other for other in table.external if other != name)
         yield "external", f"{name} does not come from outside", {"external": left}
+
+
+def _written(row: Row | None) -> object:
+    # True is 1 to Python, and False is 0: a flag and a counter that is assigned the same are told apart by their words.
+    return row, str(row.updates) if row is not None else ""
 
 
 def _named(row: Row) -> str:
