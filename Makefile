@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin bench-monitor lint types pins clean
+.PHONY: help setup demo test prove spin mutants bench-monitor lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,10 @@ spin: $(READY)  ## ask SPIN alone, about what happens at some time and about bro
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
 
+mutants: $(READY)  ## change the table, then the core's code, one thing at a time: who notices? (half an hour)
+	@$(BIN)/sessionfsm verify --mutate --policy /dev/null
+	@$(BIN)/python .ci/core_mutants.py $(ARGS)
+
 lint: $(READY)  ## check style, format and the import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "lint: not formatted as above; write: $(BIN)/ruff format" >&2; exit 1; }
@@ -57,7 +61,7 @@ pins:  ## pin pyproject.toml and .requirements/dev.in anew (needs uv; ARGS=--upg
 	@echo "pins: $$(grep -c '==' $(PINS)) packages in $(PINS)"
 
 clean:  ## remove caches and build output; .venv stays
-	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .mutants
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The .venv is ready when .ready names this folder. While work is under way .unfinished holds the process id, so that
