@@ -219,6 +219,66 @@ def test_every_command_has_a_number_of_its_own() -> None:
     assert numbers == list(range(1, 19))
 
 
+def test_a_number_is_compared_by_its_value() -> None:
+    """After a thousand commands too, where two equal numbers are no longer the same object; and it is given by name."""
+    session = machine("attempted").session()
+    session.handle("start")
+    session.handle("session_renewed", serial=1)
+    for number in range(2, 1000):
+        assert session.handle("polled", serial=int(str(number))) is not None
+    with pytest.raises(TypeError):
+        session.handle("polled", 1000)  # type: ignore[misc]
+
+
+def test_a_snapshot_has_no_number_and_a_restored_session_counts_anew() -> None:
+    """What will happen next does not hang on how many commands there were."""
+    session = machine("attempted").session()
+    for trigger in ("start", "session_renewed", "polled", "stop", "closed", "start"):
+        session.handle(trigger, serial=serial_of(session))
+    snapshot = session.snapshot()
+    assert snapshot.outstanding == Renew(serial=0, deadline_s=10)
+    session.restore(snapshot)
+    assert serial_of(session) == 0
+    assert session.handle("session_renewed", serial=0) is not None
+    assert serial_of(session) == 1
+    session.restore(Snapshot(State.STOPPED, Memory(), frozenset(), None))
+    session.handle("start")
+    assert serial_of(session) == 1
+
+
+def test_a_step_says_whether_anything_changed() -> None:
+    """A state or a cell of the memory: either is a change. What was ordered is not one."""
+    seen = {}
+    session = machine("attempted").session()
+    for trigger in ("start", "renewal_failed", "polled", "polled", "stop"):
+        step = session.handle(trigger, serial=serial_of(session))
+        assert step is not None
+        seen[trigger] = (step.source != step.target, step.before != step.after, step.changed)
+    assert seen["start"] == (True, False, True)
+    assert seen["polled"] == (False, False, False)
+    assert seen["stop"] == (True, True, True)
+    session = machine("attempted").session()
+    for trigger in ("start", "renewal_failed"):
+        session.handle(trigger, serial=serial_of(session))
+    first = session.handle("polled", serial=serial_of(session))
+    assert first is not None
+    assert (first.source == first.target, first.before != first.after, first.changed) == (True, True, True)
+    back = session.handle("hollow", serial=serial_of(session))
+    again = session.handle("polled", serial=serial_of(session))
+    assert back is not None
+    assert again is not None
+    assert (back.before < back.after, back.changed) == (True, True)
+    assert (again.before > again.after, again.changed) == (True, True)
+    for source, target in (("a", "b"), ("b", "a")):
+        assert first._replace(source=source, target=target, before=first.after).changed
+
+
+def test_a_session_knows_what_it_runs_on() -> None:
+    session = machine("required").session()
+    assert session.policy == POLICIES["required"]
+    assert (session.own_triggers, session.operations) == (frozenset(), ())
+
+
 # What the machine is made of.
 
 
