@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -388,6 +389,16 @@ def test_a_broken_property_of_runs_is_shown_by_a_run(name: str) -> None:
 def test_every_property_can_fail() -> None:
     """Each property has a bug of its own."""
     assert {bug.of for bug in BUGS.values()} == set(STATEMENTS)
+
+
+def test_the_page_lists_the_bugs() -> None:
+    """The page about the proof of the proof says of every bug which property it is about, and which others catch it."""
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "proof-of-the-proof.md"
+    told = [line for line in page.read_text(encoding="utf-8").splitlines() if line.count(" | ") == 2]
+    in_order = sorted(BUGS.items(), key=lambda named: int(named[1].of[1:]))
+    rows = [f"| {bug.of} | {name} | {', '.join(bug.also.split()) or 'none'} |" for name, bug in in_order]
+    assert [line for line in told if line in rows] == rows
+    assert len([line for line in told if line.startswith("| P")]) == len(rows)
 
 
 @pytest.mark.parametrize("policy", [SMALL, REQUIRED, ONE_RUNG], ids=["small", "required", "one rung"])
