@@ -24,7 +24,7 @@ MODULE:ATTR is a Table, a Machine, or a function that takes a policy and returns
 Exit codes: 0 all proved, 1 one is refuted, 3 one is undecided, 2 misuse.
 
 --mutate takes a policy of two rungs a ladder, which is quick, unless --policy or --machine is given; "--policy
-/dev/null" is the default policy, and takes some fifteen times as long. It ends with 0 if every mutant is killed or
+/dev/null" is the default policy, and takes some ten times as long. It ends with 0 if every mutant is killed or
 equivalent, 1 if one survives or a policy is unsafe, 3 if one is undecided or Ctrl-C came before the end.
 
 examples:

@@ -42,7 +42,7 @@ SHORT_LADDERS = Policy(
 """
 The default policy with two rungs on each ladder: enough for a first, a next and a last wait.
 
-Every search is a fifteenth of the default policy's, and there are as many cells to change.
+A search takes a tenth of the default policy's, and there are as many rows to change.
 """
 
 DEFINITION = "definition"

@@ -26,7 +26,7 @@ from sessionfsm.lifecycle import (
     Wait,
 )
 
-NUMBERS = [0, -1, math.inf, math.nan]
+NUMBERS = [0, -1, math.inf, float("inf"), math.nan]  # there is more than one object that is infinite
 
 
 @pytest.mark.parametrize("name", ["", *Ladder])
@@ -43,7 +43,7 @@ def test_a_pause_without_a_length_is_refused(length_s: float) -> None:
         Pause("night", length_s)
 
 
-@pytest.mark.parametrize("ceiling_s", [9.9, 0, -1, math.inf, math.nan])
+@pytest.mark.parametrize("ceiling_s", [9.9, 0, -1, math.inf, float("inf"), math.nan])
 def test_a_ceiling_below_the_length_is_refused(ceiling_s: float) -> None:
     with pytest.raises(DefinitionError, match="the pause 'night' is 10 s long: its ceiling cannot be"):
         Pause("night", 10, ceiling_s)
