@@ -118,6 +118,22 @@ RENEWAL_SENTENCES: dict[str, tuple[Trigger, Callable[[Outcome], bool]]] = {
 }
 
 
+@pytest.mark.parametrize("code", [-15, -13, -1, 1, 14, 10**6])
+def test_only_one_code_speaks_of_the_session(code: int) -> None:
+    """-14 is a loss; its neighbours are errors like any other."""
+    for held in (0.0, 5.0, 60.0):
+        assert classify_poll(Answered(code=code), held, Policy()) is T.POLL_FAILED
+    assert classify_renewal(Answered(code=code)) is T.RENEWAL_FAILED
+
+
+def test_an_answer_has_only_what_is_said_of_it() -> None:
+    """Without messages, cursor or code it is hollow, however long it was held."""
+    assert classify_poll(Answered(), 60.0, Policy()) is T.HOLLOW
+    assert classify_poll(Answered(has_messages=True), 60.0, Policy()) is T.POLLED
+    assert classify_poll(Answered(has_cursor=True), 60.0, Policy()) is T.POLLED
+    assert classify_poll(Answered(has_cursor=True), 0.0, Policy()) is T.HURRIED
+
+
 @pytest.mark.parametrize("sentence", POLL_SENTENCES)
 def test_poll(sentence: str) -> None:
     """What the sentence speaks of becomes its trigger, and there is something on the grid that it speaks of."""

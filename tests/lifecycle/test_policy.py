@@ -110,6 +110,32 @@ def test_what_is_no_number_is_refused(name: str, value: object) -> None:
     assert repr(value) in str(error)
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x" * 100, "'" + "x" * 39),
+        (999_999_999, "1e+09"),
+        (10**9, "a huge number"),
+        (10**400, "a huge number"),
+        (-(10**400), "a huge number"),
+        (1e300, "1e+300"),
+    ],
+    ids=["a long text", "below", "a billion", "more than a float holds", "less", "a large float"],
+)
+def test_what_is_refused_is_shown_in_a_few_characters(value: object, shown: str) -> None:
+    """Whatever somebody wrote into the file, the message stays a line, and says how it went on."""
+    assert f" {shown} (" in str(refusal(quick_s=value)) or f" = {shown} is outside " in str(refusal(quick_s=value))
+
+
+def test_the_default_policy() -> None:
+    """The figures of the documentation; those of the ladders, of silence and of the pace have tests of their own."""
+    policy = Policy()
+    assert (policy.renewal_deadline_s, policy.drain_deadline_s, policy.notifystop_deadline_s) == (10, 10, 5)
+    assert (policy.hold_default_s, policy.hold_floor_s, policy.hold_ceiling_s, policy.poll_margin_s) == (35, 1, 120, 10)
+    assert (policy.quick_s, policy.lapse_after_s, policy.silent_after_s) == (1, 3, 10)
+    assert (policy.jitter, policy.login_required_denials, policy.renewal) == (0.5, 3, "attempted")
+
+
 @pytest.mark.parametrize("value", [0, -1, 101, 3.0, 2.5, True, "3", None, math.nan], ids=repr)
 def test_denials_are_counted_in_whole_numbers(value: object) -> None:
     """``login_required`` is raised at a denial that can be counted to."""

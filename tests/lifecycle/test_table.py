@@ -163,6 +163,16 @@ def test_a_table_with_triggers_and_orders_of_its_own() -> None:
     assert table(row(order=Pause("night", 10)), row("wake", order=Pause("night", 10.0))).performed == ()
 
 
+def test_what_orders_of_ones_own_may_add_to_a_silence() -> None:
+    """The ceiling of each pause and the deadline of each operation, once; the session's own orders add nothing."""
+    night = Pause("night", 10, 60)
+    mine = table(
+        row(order=night), row("wake", order=night), row("retry_due", order=LOOK), *(row(t) for t in LOOK.reported)
+    )
+    assert mine.own_s == 60 + 10
+    assert table(row()).own_s == table_for(Policy()).own_s == 0
+
+
 def test_counters_end_where_nothing_more_would_change() -> None:
     """The top of each ladder, the denial that tells the operator, the third hollow answer, the slowest pace."""
     assert limits(Policy()) == {"waits": 7, "denials": 7, "doubts": 2, "hurries": 3}
