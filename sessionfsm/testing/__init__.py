@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sessionfsm.testing.requests import account_name
     from sessionfsm.testing.safety import assert_session_safe
     from sessionfsm.testing.server import FakeServer
+    from sessionfsm.testing.simulation import Schedule, SimulationResult, simulate
     from sessionfsm.testing.socket_server import Listening
     from sessionfsm.testing.stateful import SessionStateMachine
     from sessionfsm.testing.stateful_bot import BotStateMachine
@@ -62,6 +63,9 @@ _HOMES = {
     "assert_session_safe": "safety",
     "ServerScript": "trial",
     "Trial": "trial",
+    "simulate": "simulation",
+    "SimulationResult": "simulation",
+    "Schedule": "simulation",
     "strategies": "",
     "outcomes": "strategies",
     "fault_schedules": "strategies",
@@ -98,6 +102,9 @@ __all__ = [
     "assert_session_safe",
     "ServerScript",
     "Trial",
+    "simulate",
+    "SimulationResult",
+    "Schedule",
     "strategies",
     "outcomes",
     "fault_schedules",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sessionfsm.lifecycle import Answered, Machine, NoAnswer, Outcome, Policy, StatusAnswered, StoreFailed, Unanswered
 from sessionfsm.testing import faults
+from sessionfsm.testing.fault_values import BODIES, CODES, HINTS, RETRY_AFTERS, STATUSES
 from sessionfsm.testing.faults import Fault
 from sessionfsm.testing.trial import ServerScript, Trial
 
@@ -50,28 +51,9 @@ _ENDPOINTS = st.sampled_from([None, "getupdates", "notifystart", "sendmessage"])
 _COUNTS = st.integers(1, 8)
 _BODIES = st.one_of(
     st.binary(max_size=60),
-    st.sampled_from(
-        [
-            b"",
-            b"{}",
-            b"[]",
-            b"null",
-            b'{"ret":0}',
-            b'{"msgs":[]}',
-            b'{"msgs":null,"get_updates_buf":null}',
-            b'{"msgs":[1,null,{}],"get_updates_buf":"x"}',
-            b'{"ret":-1,"errmsg":"system error"}',
-            b'{"ret":"-14"}',
-            b'{"errcode":-14,"msgs":[],"get_updates_buf":"x"}',
-            b'{"msgs":[{"message_id":1e400}]}',
-            b'{"ret":1e309}',
-            b"[" * 5000,
-            b'{"msgs":[],"longpolling_timeout_ms":3600000}',
-            b'{"msgs":[],"longpolling_timeout_ms":-1}',
-        ]
-    ),
+    st.sampled_from(BODIES),
 )
-_HINTS = st.sampled_from(["1", "0", "-5", "3600000", "1e300", '"soon"', "null", "[]", "35000"])
+_HINTS = st.sampled_from(HINTS)
 
 
 def _timed(fault: type[Fault], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Fault]:
@@ -95,14 +77,14 @@ def fault_schedules(*, max_size: int = 14) -> st.SearchStrategy[list[Fault]]:
                 shape=st.sampled_from(["empty", "empty_cursor", "null"]),
                 held_s=st.sampled_from([0.0, 20.0]),
             ),
-            _timed(faults.Code, endpoint=_ENDPOINTS, code=st.sampled_from([-14, -1, -2, -3, -4, 1]), times=_COUNTS),
+            _timed(faults.Code, endpoint=_ENDPOINTS, code=st.sampled_from(CODES), times=_COUNTS),
             _timed(
                 faults.Status,
                 endpoint=_ENDPOINTS,
-                status=st.sampled_from([302, 401, 403, 404, 405, 408, 429, 500, 501, 502, 503, 504, 524]),
+                status=st.sampled_from(STATUSES),
                 times=_COUNTS,
                 held_s=st.sampled_from([0.0, 9.0, 17.0]),
-                retry_after=st.sampled_from([None, "0", "3", "3600", "1e9", "-1", "nan", "soon"]),
+                retry_after=st.sampled_from(RETRY_AFTERS),
             ),
             _timed(faults.Body, endpoint=_ENDPOINTS, body=_BODIES, times=_COUNTS),
             _timed(faults.Html, endpoint=_ENDPOINTS, times=_COUNTS),

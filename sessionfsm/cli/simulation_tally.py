@@ -1,0 +1,94 @@
+"""The figures of a simulation: counted up, and put in words."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from sessionfsm.testing.simulation import SimulationResult
+
+__all__ = ["Tally"]
+
+_COUNTED = ("sessions", "polls", "renewals", "sends", "messages", "handled", "parked")
+
+
+class Tally:
+    """
+    Counts results.
+
+    Attributes:
+        wanted: How many seeds there are to be.
+        seeds: How many were simulated.
+        hours: How many hours that were.
+        broken: The results in which something was broken.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.seeds = 0
+        self.hours = 0.0
+        self.broken: list[SimulationResult] = []
+        self._counts: Counter[str] = Counter()
+        self._backends: Counter[str] = Counter()
+        self._began = time.monotonic()
+        self._ended: float | None = None
+
+    def add(self, result: SimulationResult) -> None:
+        """Count one more."""
+        self.seeds += 1
+        self.hours += result.hours
+        self._backends[result.schedule.backend] += 1
+        self._counts.update({name: getattr(result, name) for name in _COUNTED})
+        if not result.ok:
+            self.broken.append(result)
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self._ended = time.monotonic()
+
+    @property
+    def took_s(self) -> float:
+        """Real seconds since the beginning, or from there to the end."""
+        return (self._ended if self._ended is not None else time.monotonic()) - self._began
+
+    @property
+    def rate(self) -> float:
+        """Simulated hours per real second."""
+        return self.hours / self.took_s if self.took_s else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """How much longer it will take, in real seconds; ``None`` while that cannot be known."""
+        return (self.wanted - self.seeds) * self.took_s / self.seeds if self.seeds else None
+
+    def progress(self) -> str:
+        """Return how far it is, in one line."""
+        left = "" if self.left_s is None else f", {self.left_s:.0f} s left"
+        broken = f", {len(self.broken)} broken" if self.broken else ""
+        return f"{self.seeds} of {self.wanted} seeds, {self.hours:.1f} h at {self.rate:.1f} h/s{left}{broken}"
+
+    def lines(self) -> Iterator[str]:
+        """Yield the summary."""
+        counts = self._counts
+        loops = ", ".join(f"{number} on {backend}" for backend, number in sorted(self._backends.items())) or "none"
+        yield f"{self.seeds:,} seeds: {loops}"
+        yield f"{self.hours:,.1f} simulated hours in {self.took_s:.1f} s: {self.rate:.1f} h per second"
+        yield (
+            f"{counts['sessions']:,} sessions, {counts['polls']:,} polls, {counts['renewals']:,} renewals, "
+            f"{counts['sends']:,} sends; {counts['messages']:,} messages written, {counts['handled']:,} handled, "
+            f"{counts['parked']:,} parked"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, fit for JSON."""
+        return {
+            "seeds": self.seeds,
+            "hours": round(self.hours, 3),
+            "took_s": round(self.took_s, 3),
+            "hours_per_s": round(self.rate, 3),
+            "backends": dict(sorted(self._backends.items())),
+            **{name: self._counts[name] for name in _COUNTED},
+            "broken": [result.to_dict() for result in self.broken],
+        }

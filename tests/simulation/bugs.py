@@ -1,0 +1,250 @@
+"""Bugs that a driver could have, put into ours for the time of a block: the simulation has to find each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import pytest
+
+from sessionfsm.errors import ILinkError
+from sessionfsm.lifecycle import Answered, NoAnswer, Policy, Poll, Snapshot, StoreFailed, Trigger, Unanswered
+from sessionfsm.session import Session
+from sessionfsm.session.driver import Driver
+from sessionfsm.session.operations import Operations, Seen
+from sessionfsm.store import Batch
+
+__all__ = ["BUGS"]
+
+Patch = pytest.MonkeyPatch
+
+
+def cursor_before_the_commit(patch: Patch) -> None:
+    """The cursor moves when the answer is there; a batch that cannot be committed is dropped."""
+    commit = Operations._commit
+
+    async def hasty(self: Operations, deadline: float) -> int:
+        for batch in self._uncommitted:
+            self.cursor = batch.cursor or self.cursor
+        try:
+            return await commit(self, deadline)
+        finally:
+            self._uncommitted.clear()
+
+    patch.setattr(Operations, "_commit", hasty)
+
+
+def cursor_in_a_transaction_of_its_own(patch: Patch) -> None:
+    """The cursor is made durable first, then its messages: a crash between them would lose these."""
+    commit = Operations._commit
+
+    async def split(self: Operations, deadline: float) -> int:
+        for batch in tuple(self._uncommitted):
+            await self.run(self.store.commit, [Batch(account=batch.account, cursor=batch.cursor)])
+        return await commit(self, deadline)
+
+    patch.setattr(Operations, "_commit", split)
+
+
+def waits_reset_by_a_renewal(patch: Patch) -> None:
+    """A renewal counts as a success, and the ladder starts over."""
+    handle = Driver._handle
+
+    def forgetful(self: Driver, trigger: str, command: Any = None, seen: Any = None) -> Any:
+        if trigger == Trigger.SESSION_RENEWED:
+            life = self.lifecycle
+            life.restore(Snapshot(life.state, life.memory._replace(waits=0), life.signals, life.outstanding))
+        return handle(self, trigger, command, seen)
+
+    patch.setattr(Driver, "_handle", forgetful)
+
+
+def swallowed_cancellation(patch: Patch) -> None:
+    """A poll catches everything, its own cancellation too."""
+    poll = Operations.poll
+
+    async def deaf(self: Operations, command: Poll) -> Seen:
+        try:
+            return await poll(self, command)
+        except BaseException:
+            return Seen(outcome=Unanswered(why=NoAnswer.BROKEN), started_s=self.under_way_s, held_s=0.0)
+
+    patch.setattr(Operations, "poll", deaf)
+
+
+def shielded_poll(patch: Patch) -> None:
+    """A poll that cannot be cut short: a stop waits for the server."""
+    poll = Operations.poll
+
+    async def stubborn(self: Operations, command: Poll) -> Seen:
+        with anyio.CancelScope(shield=True):
+            return await poll(self, command)
+
+    patch.setattr(Operations, "poll", stubborn)
+
+
+def late_outcome_accepted(patch: Patch) -> None:
+    """The loss is reported a second time, and taken for the outcome of the renewal that it has caused."""
+    handle = Driver._handle
+
+    def twice(self: Driver, trigger: str, command: Any = None, seen: Any = None) -> Any:
+        following = handle(self, trigger, command, seen)
+        if trigger == Trigger.SESSION_EXPIRED and isinstance(command, Poll) and self.lifecycle.state == "recovering":
+            following = handle(self, trigger, following, seen)
+        return following
+
+    patch.setattr(Driver, "_handle", twice)
+
+
+def hint_not_clamped(patch: Patch) -> None:
+    """The server's wish is the deadline."""
+
+    def obedient(self: Policy, hint_ms: float | None) -> float:
+        hold = self.hold_default_s if hint_ms is None or not 0 < hint_ms < 1e12 else hint_ms / 1000
+        return hold + self.poll_margin_s
+
+    patch.setattr(Policy, "poll_deadline_s", obedient)
+
+
+def done_before_the_handler_returned(patch: Patch) -> None:
+    """At most once: the message is marked first, and handled then."""
+
+    async def serve(self: Session, handler: Callable[..., Any]) -> None:
+        from sessionfsm.session.session import _message
+
+        while (stored := await self._inbox.next()) is not None:
+            await self._inbox.done(stored)
+            with suppress(Exception):
+                await handler(_message(stored))
+
+    patch.setattr(Session, "_serve", serve)
+
+
+def poll_retried_without_notifystart(patch: Patch) -> None:
+    """A renewal only says that it has called notifystart."""
+    renew = Operations.renew
+
+    async def lazy(self: Operations, command: Any, adopted: Any) -> Seen:
+        if self.last_poll_s < 0:
+            return await renew(self, command, adopted)
+        try:
+            await self._commit(anyio.current_time() + command.deadline_s)
+        except Exception:
+            return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0)
+        return Seen(outcome=Answered(), started_s=anyio.current_time(), held_s=0.0)
+
+    patch.setattr(Operations, "renew", lazy)
+
+
+def handler_ends_the_polling(patch: Patch) -> None:
+    """What a handler raises goes all the way up, and the session ends of it."""
+
+    async def serve(self: Session, handler: Callable[..., Any]) -> None:
+        from sessionfsm.session.session import _message
+
+        while (stored := await self._inbox.next()) is not None:
+            try:
+                await handler(_message(stored))
+            except Exception:
+                self._driver.stop()
+                raise
+            await self._inbox.done(stored)
+
+    patch.setattr(Session, "_serve", serve)
+
+
+def one_handler_for_all(patch: Patch) -> None:
+    """Messages are handled one after the other: who is slow holds up everybody."""
+    deliver = Session.deliver
+
+    async def single(self: Session, handler: Callable[..., Any], *, at_once: int = 1) -> None:  # noqa: ARG001
+        await deliver(self, handler, at_once=1)
+
+    patch.setattr(Session, "deliver", single)
+
+
+def sends_wait_for_the_session(patch: Patch) -> None:
+    """The original bug's gate: nothing is sent while the session is not active."""
+    send = Session.send_text
+
+    async def gated(self: Session, *args: Any, **kwargs: Any) -> Any:
+        while self.state in ("recovering", "backoff"):  # noqa: ASYNC110
+            await anyio.sleep(1)
+        return await send(self, *args, **kwargs)
+
+    patch.setattr(Session, "send_text", gated)
+
+
+def send_error_moves_the_session(patch: Patch) -> None:
+    """What a send is answered is taken for news of the session."""
+    send = Session.send_text
+
+    async def moved(self: Session, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await send(self, *args, **kwargs)
+        except ILinkError:
+            outstanding = self._driver.lifecycle.outstanding
+            if isinstance(outstanding, Poll) and self._driver._scope is not None:
+                self._driver._detail = "a send failed"
+                self._driver._moved = True  # type: ignore[attr-defined]
+                self._driver._scope.cancel()
+            raise
+
+    perform = Driver._perform
+
+    async def performed(self: Driver, command: Any) -> Any:
+        try:
+            return await perform(self, command)
+        finally:
+            if getattr(self, "_moved", False):
+                self._moved = False  # type: ignore[attr-defined]
+                seen = Seen(outcome=Answered(code=-14), started_s=self.operations.under_way_s, held_s=0.0)
+                return Trigger.SESSION_EXPIRED, seen  # noqa: B012 - that is the bug
+
+    patch.setattr(Session, "send_text", moved)
+    patch.setattr(Driver, "_perform", performed)
+
+
+def health_of_the_task(patch: Patch) -> None:
+    """Health says when the session did something last, not when a poll was good."""
+    handle = Driver._handle
+
+    def alive(self: Driver, trigger: str, command: Any = None, seen: Any = None) -> Any:
+        following = handle(self, trigger, command, seen)
+        self._last_good_s = anyio.current_time()
+        return following
+
+    patch.setattr(Driver, "_handle", alive)
+
+
+def deaf_after_a_takeover(patch: Patch) -> None:
+    """Denied three times, the driver waits until somebody logs in."""
+    waited = Driver._waited
+
+    async def resigned(self: Driver, command: Any) -> Any:
+        if self.lifecycle.signals:
+            await anyio.sleep(10 * 3600)
+        return await waited(self, command)
+
+    patch.setattr(Driver, "_waited", resigned)
+
+
+BUGS = (
+    cursor_before_the_commit,
+    cursor_in_a_transaction_of_its_own,
+    waits_reset_by_a_renewal,
+    swallowed_cancellation,
+    shielded_poll,
+    late_outcome_accepted,
+    hint_not_clamped,
+    done_before_the_handler_returned,
+    poll_retried_without_notifystart,
+    handler_ends_the_polling,
+    one_handler_for_all,
+    sends_wait_for_the_session,
+    send_error_moves_the_session,
+    health_of_the_task,
+    deaf_after_a_takeover,
+)
