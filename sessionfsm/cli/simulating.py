@@ -28,6 +28,7 @@ from sessionfsm.testing.simulation import simulate as simulate_one
 
 from .exit_codes import SIGNALLED, ExitCode
 from .options import machine_of, policy_of
+from .printed import Printed
 from .problems import CommandError
 from .simulation_progress import progress
 from .simulation_tally import Tally
@@ -47,6 +48,14 @@ class _Interrupted(Exception):
 
 def simulate(args: argparse.Namespace, signals: StopSignals) -> int:
     """Simulate, print, and return the exit code."""
+    code, out = int(ExitCode.OK), Printed()
+    with out.ends_unread():
+        code = _simulate(args, signals, out)
+        out.flush()
+    return code
+
+
+def _simulate(args: argparse.Namespace, signals: StopSignals, out: Printed) -> int:
     machine = machine_of(args)
     given, whole = _given(args)
     if args.seed is None and args.seeds is None and whole and given is not None:
@@ -54,11 +63,11 @@ def simulate(args: argparse.Namespace, signals: StopSignals) -> int:
     asyncio_only = find_spec("trio") is None
     world = partial(_schedule, hours=args.hours, given=given, whole=whole, asyncio_only=asyncio_only)
     if asyncio_only and not args.json:
-        print("trio is not installed, so all seeds run on asyncio; for both: pip install 'sessionfsm[testing]'")
+        out.line("trio is not installed, so all seeds run on asyncio; for both: pip install 'sessionfsm[testing]'")
     if args.seed is not None:
         signals.release()  # nothing is lost by ending at once
-        return _one(args, world(args.seed, machine), machine)
-    return _many(args, signals, machine, world)
+        return _one(args, world(args.seed, machine), machine, out)
+    return _many(args, signals, machine, world, out)
 
 
 def _given(args: argparse.Namespace) -> tuple[Schedule | None, bool]:
@@ -85,29 +94,32 @@ def _schedule(
 # --- one -------------------------------------------------------------------------------------------------------------
 
 
-def _one(args: argparse.Namespace, schedule: Schedule, machine: Machine) -> int:
-    tell = None if args.json else lambda at_s, words: print(f"{at_s:9.1f} s  {words}")
+def _one(args: argparse.Namespace, schedule: Schedule, machine: Machine, out: Printed) -> int:
+    tell = None if args.json else lambda at_s, words: out.line(f"{at_s:9.1f} s  {words}")
     tally = Tally(1)
     if tell is not None:
-        print(f"seed {schedule.seed} on {schedule.backend}: {len(schedule.entries)} happenings in {_world(schedule)}")
+        out.line(
+            f"seed {schedule.seed} on {schedule.backend}: {len(schedule.entries)} happenings in {_world(schedule)}"
+        )
     result = simulate_one(schedule=schedule, machine=machine, narrator=tell)
     tally.add(result)
     tally.end()
     if args.json:
-        print(json.dumps(tally.to_dict() | {"schedule": schedule.to_dict()}, ensure_ascii=False))
+        out.line(json.dumps(tally.to_dict() | {"schedule": schedule.to_dict()}, ensure_ascii=False))
     else:
-        print()
+        out.line()
         for line in (*_verdict(tally), *tally.lines()):
-            print(line)
+            out.line(line)
     if args.save is not None and not result.ok:
-        _save(args.save, schedule)
+        _save(args.save, shrink(result, machine).schedule)
     return ExitCode.OK if result.ok else ExitCode.FAILED
 
 
 def _world(schedule: Schedule) -> str:
     hint = f", hints {schedule.hint_ms} ms" if schedule.hint_ms is not None else ""
+    lasts = f"{schedule.duration_s:g} s" if schedule.duration_s < 600 else f"{schedule.duration_s / 3600:.3g} h"
     return (
-        f"{schedule.duration_s / 3600:g} h; the server holds polls for {schedule.hold_s:g} s{hint}, delivers by "
+        f"{lasts}; the server holds polls for {schedule.hold_s:g} s{hint}, delivers by "
         f"{schedule.delivery}, and is {schedule.round_trip_s:g} s away"
     )
 
@@ -116,7 +128,11 @@ def _world(schedule: Schedule) -> str:
 
 
 def _many(
-    args: argparse.Namespace, signals: StopSignals, machine: Machine, world: Callable[[int, Machine], Schedule]
+    args: argparse.Namespace,
+    signals: StopSignals,
+    machine: Machine,
+    world: Callable[[int, Machine], Schedule],
+    out: Printed,
 ) -> int:
     seeds = range(args.first, args.first + (args.seeds or _SEEDS))
     processes = min(args.jobs or _cores(), len(seeds))
@@ -126,16 +142,15 @@ def _many(
     smallest = None
     if tally.broken and signals.caught is None:
         smallest = _shrunk(tally.broken[0], machine, signals)
+    if args.save is not None and tally.broken:
+        _save(args.save, smallest.schedule if smallest is not None else tally.broken[0].schedule)
     if args.json:
         found = None if smallest is None else _shrunk_dict(smallest)
         document = tally.to_dict() | {"first": seeds.start, "hours_per_seed": args.hours, "processes": processes}
-        print(json.dumps(document | {"shrunk": found, "stopped": stopped or None}, ensure_ascii=False))
+        out.line(json.dumps(document | {"shrunk": found, "stopped": stopped or None}, ensure_ascii=False))
     else:
         for line in _report(args, tally, smallest, machine, stopped, processes):
-            print(line)
-    if args.save is not None and tally.broken:
-        _save(args.save, smallest.schedule if smallest is not None else tally.broken[0].schedule)
-    sys.stdout.flush()
+            out.line(line)
     if tally.broken:
         return ExitCode.FAILED
     return SIGNALLED + signals.caught if signals.caught is not None else ExitCode.OK
@@ -155,7 +170,7 @@ def _run(
             for result in pool.results(seeds, look_s=_LOOK_S):
                 if result is not None:
                     tally.add(result)
-                show()
+                show("" if result is None or result.ok else _broke(result))
                 if signals.caught is not None:
                     raise _Interrupted
                 if len(tally.broken) >= _ENOUGH_BROKEN:
@@ -258,14 +273,14 @@ def _told(args: argparse.Namespace, broken: SimulationResult, smallest: Shrunk, 
 
 
 def _verdict(tally: Tally) -> Iterator[str]:
-    for result in tally.broken:
-        found = result.violations[0]
-        yield (
-            f"seed {result.schedule.seed} on {result.schedule.backend} broke {found.property} "
-            f"at {found.at_s:.1f} s: {found.what}"
-        )
+    yield from map(_broke, tally.broken)
     if not tally.broken:
         yield "nothing is broken"
+
+
+def _broke(result: SimulationResult) -> str:
+    found, schedule = result.violations[0], result.schedule
+    return f"seed {schedule.seed} on {schedule.backend} broke {found.property} at {found.at_s:.1f} s: {found.what}"
 
 
 def _save(path: str, schedule: Schedule) -> None:

@@ -43,6 +43,7 @@ class Tally:
         self._counts.update({name: getattr(result, name) for name in _COUNTED})
         if not result.ok:
             self.broken.append(result)
+            self.broken.sort(key=lambda each: each.schedule.seed)  # they come in any order
 
     def end(self) -> None:
         """Nothing more will come."""
@@ -73,7 +74,7 @@ class Tally:
         """Yield the summary."""
         counts = self._counts
         loops = ", ".join(f"{number} on {backend}" for backend, number in sorted(self._backends.items())) or "none"
-        yield f"{self.seeds:,} seeds: {loops}"
+        yield f"{self.seeds:,} {'seed' if self.seeds == 1 else 'seeds'}: {loops}"
         yield f"{self.hours:,.1f} simulated hours in {self.took_s:.1f} s: {self.rate:.1f} h per second"
         yield (
             f"{counts['sessions']:,} sessions, {counts['polls']:,} polls, {counts['renewals']:,} renewals, "

@@ -18,6 +18,7 @@ from .ledger import Attempt, Call, Ledger, Run
 __all__ = ["SimulatedBot"]
 
 _FLOOD = 12
+_SOMEBODY = "user@im.wechat"  # who is answered where a message, as a broken server sends it, has no sender
 
 
 class SimulatedBot:
@@ -102,7 +103,7 @@ class SimulatedBot:
             if how is not None:
                 await self._misbehave(how, session, message)
             else:
-                await self.send(session, message.sender or "user@im.wechat")
+                await self.send(session, message.sender or _SOMEBODY)
         except Exception:
             self._end(call, "failed")
             raise
@@ -140,7 +141,7 @@ class SimulatedBot:
                 await self._released.wait()
             case "floods":
                 for _ in range(_FLOOD):
-                    await self.send(session, message.sender)
+                    await self.send(session, message.sender or _SOMEBODY)
             case "stops":
                 if self._run is not None:
                     self._run.stop_s = min(self._run.stop_s, anyio.current_time())

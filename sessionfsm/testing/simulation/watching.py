@@ -79,10 +79,19 @@ class _NoCookies(httpx.Cookies):
     def extract_cookies(self, response: httpx.Response) -> None: ...
 
 
+_NO_COOKIES = _NoCookies()
+
+
 class WatchedClient(httpx.AsyncClient):
     """An HTTP client without cookies."""
 
-    cookies = property(lambda _: _NoCookies())
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """There are none."""
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None: ...
 
 
 class WatchedTransport(httpx.AsyncBaseTransport):
