@@ -93,7 +93,7 @@ class Trial:
 
     def verdict(self) -> WireVerdict:
         """Judge what was on the wire."""
-        return judge_wire(self.log, self.policy, slack_s=_ROUNDING_S)
+        return judge_wire(self.log, self.policy, slack_s=_ROUNDING_S, own_s=self.machine.table.own_s)
 
     def late_sends(self) -> list[float]:
         """

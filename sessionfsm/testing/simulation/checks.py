@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from sessionfsm.lifecycle import Policy
+from sessionfsm.lifecycle import Machine
 from sessionfsm.session import Record, Violation
 from sessionfsm.testing.judge import judge_wire
 from sessionfsm.testing.wirelog import Exchange
@@ -24,7 +24,7 @@ _GOOD = ("polled", "hurried")
 _DENIED = ("session_expired", "session_lapsed")
 
 
-def judge_run(ledger: Ledger, run: Run, log: list[Exchange], policy: Policy) -> Iterator[Violation]:
+def judge_run(ledger: Ledger, run: Run, log: list[Exchange], machine: Machine) -> Iterator[Violation]:
     """
     Yield what is wrong with one session.
 
@@ -32,10 +32,11 @@ def judge_run(ledger: Ledger, run: Run, log: list[Exchange], policy: Policy) -> 
         ledger: What was seen.
         run: The session.
         log: Its renewals and polls, in order.
-        policy: Whose bounds hold.
+        machine: Whose bounds hold.
     """
+    policy, own_s = machine.policy, machine.table.own_s
     starts = {entry.number: before.started_s for before, entry in pairwise(log)}
-    for found in judge_wire(log, policy, slack_s=ROUNDING_S).violations:
+    for found in judge_wire(log, policy, slack_s=ROUNDING_S, own_s=own_s).violations:
         # While the store fails nothing is fetched, and that silence is what is promised (R10).
         if found.property != "P6" or not troubled(ledger, starts.get(found.number, 0.0), found.at_s):
             yield found
@@ -52,8 +53,8 @@ def judge_run(ledger: Ledger, run: Run, log: list[Exchange], policy: Policy) -> 
     if log:
         until = min(run.stop_s, run.ended_s)
         silence = until - log[-1].started_s
-        if silence > policy.silence_bound_s + ROUNDING_S and not troubled(ledger, log[-1].started_s, until):
-            what = f"{silence:.1f} s without a request before the end; {policy.silence_bound_s:g} s are allowed"
+        if silence > policy.silence_bound_s + own_s + ROUNDING_S and not troubled(ledger, log[-1].started_s, until):
+            what = f"{silence:.1f} s without a request before the end; {policy.silence_bound_s + own_s:g} s are allowed"
             yield Violation(property="P6", at_s=until, what=what, number=log[-1].number)
     yield from _records_on_the_wire(run, log)
     yield from _prompt(ledger, run)

@@ -52,6 +52,7 @@ def draw_schedule(seed: int, hours: float, machine: Machine, trouble: Sequence[F
     rng = Random(f"sessionfsm simulation {seed}")
     duration_s = max([hours * 3600.0, *(fault.at_s + fault.lasts_s for fault in trouble or ())])
     temper = rng.choice(_TEMPERS)
+    own = sorted(machine.external - EXTERNAL)  # the triggers of a table of one's own
     hold_s = machine.policy.hold_default_s * rng.choice((1.0,) * 12 + (0.6, 0.6, 0.2))
     return Schedule(
         seed=seed,
@@ -62,14 +63,13 @@ def draw_schedule(seed: int, hours: float, machine: Machine, trouble: Sequence[F
         delivery=rng.choice(("once", "replay")),
         round_trip_s=rng.choice((0.01, 0.05, 0.3)),
         entries=(
-            *_life(rng, duration_s, temper, machine),
-            *(_bursts(rng, duration_s, temper) if trouble is None else trouble),
+            *_life(rng, duration_s, temper, own),
+            *(_bursts(rng, duration_s, temper, own) if trouble is None else trouble),
         ),
     )
 
 
-def _life(rng: Random, duration_s: float, temper: float, machine: Machine) -> Iterator[Fault]:
-    own = sorted(machine.external - EXTERNAL)
+def _life(rng: Random, duration_s: float, temper: float, own: list[str]) -> Iterator[Fault]:
     for at_s in _times(rng, duration_s, _LIFE_PER_H * temper):
         yield _one_of(rng, _LIFE)(rng, at_s)
     if own:
@@ -77,10 +77,12 @@ def _life(rng: Random, duration_s: float, temper: float, machine: Machine) -> It
             yield Tell(at_s=at_s, name=rng.choice(own))
 
 
-def _bursts(rng: Random, duration_s: float, temper: float) -> Iterator[Fault]:
+def _bursts(rng: Random, duration_s: float, temper: float, own: list[str]) -> Iterator[Fault]:
     for began_s in _times(rng, duration_s, _BURSTS_PER_H * temper):
         for _ in range(rng.choice((1, 1, 2, 3, 5))):
             at_s = min(began_s + round(rng.uniform(0, _BURST_S), 2), duration_s)
+            if own and rng.random() < 0.3:
+                yield Tell(at_s=at_s, name=rng.choice(own))
             yield _one_of(rng, _TROUBLE if rng.random() < 0.75 else _LIFE)(rng, at_s)
 
 

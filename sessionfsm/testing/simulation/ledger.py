@@ -19,7 +19,14 @@ from sessionfsm.session import Record, Violation
 from sessionfsm.store import Batch, Committed
 from sessionfsm.testing.messages import id_of
 
-__all__ = ["Attempt", "Call", "Ledger", "Run"]
+__all__ = ["Attempt", "Call", "Endless", "Ledger", "Run"]
+
+
+_MOST_AFTER_THE_END = 20
+
+
+class Endless(BaseException):
+    """A session that hears nothing is torn down. No handler of errors in it may take this for its own."""
 
 
 @dataclass(slots=True)
@@ -83,6 +90,8 @@ class Ledger:
         self.calls: list[Call] = []
         self.attempts: dict[str, Attempt] = {}
         self.troubles: list[tuple[float, float]] = []  # when the store failed or was late
+        self.endless = False  # the session could not be ended otherwise
+        self._after_the_end = 0  # requests that went out after it
         self._open: dict[str, Call] = {}  # by sender
         self._names: dict[int, str] = {}  # of the messages in the store
         self._waiting: dict[str, str] = {}  # committed, and not dealt with: to their senders, in order
@@ -98,6 +107,23 @@ class Ledger:
         self._found(Violation(property=which, at_s=anyio.current_time(), what=what, number=number))
 
     # --- the wire ----------------------------------------------------------------------------------------------------
+
+    def requested(self, endpoint: str) -> None:
+        """
+        A renewal or a poll goes out.
+
+        Raises:
+            Endless: If they go on and on after the end: neither a stop nor a cancellation was heard.
+        """
+        run = self.runs[-1] if self.runs else None
+        if run is None or run.ended_s < math.inf or anyio.current_time() <= run.stop_s + 1e-6:
+            return
+        if not self._after_the_end:
+            self.wrong("P5", f"{endpoint} was called after the end of the session")
+        self._after_the_end += 1
+        if self._after_the_end > _MOST_AFTER_THE_END:
+            self.endless = True
+            raise Endless
 
     def polled(self, cursor: str) -> None:
         """A poll goes out."""

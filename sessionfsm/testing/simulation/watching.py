@@ -103,6 +103,8 @@ class WatchedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         endpoint = request.url.path.rpartition("/")[2]
+        if endpoint in ("getupdates", "notifystart"):
+            self._ledger.requested(endpoint)
         if endpoint not in ("getupdates", "sendmessage"):
             return await self._inner.handle_async_request(request)
         document = json.loads(await request.aread())
