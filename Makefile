@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin mutants bench-monitor lint types pins clean
+.PHONY: help setup demo test prove spin mutants simulate-long bench-monitor lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,10 @@ prove: $(READY)  ## prove for every policy by z3, check by cvc5 and SPIN; proof/
 
 spin: $(READY)  ## ask SPIN alone, about what happens at some time and about broken tables
 	@timeout --foreground -k 10 120 $(BIN)/python -m sessionfsm.cli.spin_all $(ARGS)
+
+simulate-long: $(READY)  ## simulate 10,000 hours on all cores, and measure how soon bugs are found (ARGS="--jobs N")
+	@$(BIN)/sessionfsm simulate --seeds 5000 --hours 2 $(ARGS)
+	@$(BIN)/python -m pytest -q -m slow tests/simulation
 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)

@@ -8,8 +8,8 @@ from itertools import count
 import anyio
 import anyio.abc
 
-from sessionfsm.errors import StoreError
-from sessionfsm.lifecycle import Machine, Own
+from sessionfsm.errors import DefinitionError, StoreError
+from sessionfsm.lifecycle import EXTERNAL, Machine, Own
 from sessionfsm.session import Record, RecordMonitor, Session, Violation
 from sessionfsm.testing import faults
 from sessionfsm.testing.bench import BENCH_TOKEN, BENCH_URL
@@ -47,6 +47,9 @@ class World:
         machine: What the session runs on.
         narrator: Told what happens.
 
+    Raises:
+        DefinitionError: If the schedule has a trigger that the machine does not have.
+
     Attributes:
         violations: What was found. The first one ends the world.
         ledger: What was seen.
@@ -55,6 +58,11 @@ class World:
     """
 
     def __init__(self, schedule: Schedule, machine: Machine, narrator: Narrator | None = None) -> None:
+        own = machine.external - EXTERNAL
+        for entry in schedule.entries:
+            if isinstance(entry, Tell) and entry.name not in own:
+                known = ", ".join(map(repr, sorted(own))) or "none"
+                raise DefinitionError(f"the table has no external trigger {entry.name!r} (its own: {known})")
         self.schedule = schedule
         self.machine = machine
         self.policy = machine.policy
@@ -157,6 +165,8 @@ class World:
                     raise
                 self._say(f"the session cannot begin: {error}")
             except Exception as error:
+                while isinstance(error, ExceptionGroup):
+                    error = error.exceptions[0]
                 self.ledger.wrong("R5", f"the session ended in {type(error).__name__}: {error}")
         if this is not None:
             self._ended(this, left_s, before)
