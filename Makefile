@@ -41,7 +41,7 @@ spin: $(READY)  ## ask SPIN alone, about what happens at some time and about bro
 
 simulate-long: $(READY)  ## simulate 10,000 hours on all cores, and measure how soon bugs are found (ARGS="--jobs N")
 	@$(BIN)/sessionfsm simulate --seeds 5000 --hours 2 $(ARGS)
-	@$(BIN)/python -m pytest -q -m slow tests/simulation
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -m slow tests/simulation
 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
