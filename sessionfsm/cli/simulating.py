@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -31,6 +30,7 @@ from .options import machine_of, policy_of
 from .printed import Printed
 from .problems import CommandError
 from .simulation_progress import progress
+from .simulation_report import broke, report, shrunk_dict, verdict, world_of
 from .simulation_tally import Tally
 from .stop_signals import StopSignals
 
@@ -39,7 +39,6 @@ __all__ = ["simulate"]
 _SEEDS = 20
 _ENOUGH_BROKEN = 10
 _LOOK_S = 0.2
-_SHOWN = 30  # lines of what happened in a broken world
 
 
 class _Interrupted(Exception):
@@ -99,7 +98,7 @@ def _one(args: argparse.Namespace, schedule: Schedule, machine: Machine, out: Pr
     tally = Tally(1)
     if tell is not None:
         out.line(
-            f"seed {schedule.seed} on {schedule.backend}: {len(schedule.entries)} happenings in {_world(schedule)}"
+            f"seed {schedule.seed} on {schedule.backend}: {len(schedule.entries)} happenings in {world_of(schedule)}"
         )
     result = simulate_one(schedule=schedule, machine=machine, narrator=tell)
     tally.add(result)
@@ -108,20 +107,11 @@ def _one(args: argparse.Namespace, schedule: Schedule, machine: Machine, out: Pr
         out.line(json.dumps(tally.to_dict() | {"schedule": schedule.to_dict()}, ensure_ascii=False))
     else:
         out.line()
-        for line in (*_verdict(tally), *tally.lines()):
+        for line in (*verdict(tally), *tally.lines()):
             out.line(line)
     if args.save is not None and not result.ok:
         _save(args.save, shrink(result, machine).schedule)
     return ExitCode.OK if result.ok else ExitCode.FAILED
-
-
-def _world(schedule: Schedule) -> str:
-    hint = f", hints {schedule.hint_ms} ms" if schedule.hint_ms is not None else ""
-    lasts = f"{schedule.duration_s:g} s" if schedule.duration_s < 600 else f"{schedule.duration_s / 3600:.3g} h"
-    return (
-        f"{lasts}; the server holds polls for {schedule.hold_s:g} s{hint}, delivers by "
-        f"{schedule.delivery}, and is {schedule.round_trip_s:g} s away"
-    )
 
 
 # --- many ------------------------------------------------------------------------------------------------------------
@@ -145,11 +135,11 @@ def _many(
     if args.save is not None and tally.broken:
         _save(args.save, smallest.schedule if smallest is not None else tally.broken[0].schedule)
     if args.json:
-        found = None if smallest is None else _shrunk_dict(smallest)
+        found = None if smallest is None else shrunk_dict(smallest)
         document = tally.to_dict() | {"first": seeds.start, "hours_per_seed": args.hours, "processes": processes}
         out.line(json.dumps(document | {"shrunk": found, "stopped": stopped or None}, ensure_ascii=False))
     else:
-        for line in _report(args, tally, smallest, machine, stopped, processes):
+        for line in report(args, tally, smallest, machine, stopped, processes):
             out.line(line)
     if tally.broken:
         return ExitCode.FAILED
@@ -170,7 +160,7 @@ def _run(
             for result in pool.results(seeds, look_s=_LOOK_S):
                 if result is not None:
                     tally.add(result)
-                show("" if result is None or result.ok else _broke(result))
+                show("" if result is None or result.ok else broke(result))
                 if signals.caught is not None:
                     raise _Interrupted
                 if len(tally.broken) >= _ENOUGH_BROKEN:
@@ -213,74 +203,6 @@ def _shrunk(broken: SimulationResult, machine: Machine, signals: StopSignals) ->
         return shrink(broken, machine, tried=tried)
     except _Interrupted:
         return None
-
-
-def _shrunk_dict(found: Shrunk) -> dict[str, object]:
-    return {
-        "tries": found.tries,
-        "complete": found.complete,
-        "schedule": found.schedule.to_dict(),
-        "result": found.result.to_dict(),
-    }
-
-
-def _report(
-    args: argparse.Namespace, tally: Tally, smallest: Shrunk | None, machine: Machine, stopped: str, processes: int
-) -> Iterator[str]:
-    if smallest is not None:
-        yield from _told(args, tally.broken[0], smallest, machine)
-        yield ""
-    yield from _verdict(tally)
-    yield from tally.lines()
-    if stopped:
-        yield f"{stopped}: {tally.wanted - tally.seeds:,} of {tally.wanted:,} seeds were not simulated"
-    elif processes > 1:
-        yield f"{processes} processes"
-
-
-def _told(args: argparse.Namespace, broken: SimulationResult, smallest: Shrunk, machine: Machine) -> Iterator[str]:
-    """Say what it takes to break it, and what happens then."""
-    schedule, found = smallest.schedule, smallest.result.violations[0]
-    how = f"in {smallest.tries} tries" if smallest.complete else f"so far, after {smallest.tries} tries"
-    yield (
-        f"the shortest schedule that breaks {found.property}: {len(schedule.entries)} of "
-        f"{len(broken.schedule.entries)} happenings, found {how}"
-    )
-    yield f"  on {schedule.backend}, {_world(schedule)}"
-    yield from schedule.describe()
-    if not schedule.entries:
-        yield "  (nothing has to happen)"
-    yield ""
-    yield "what happens then:"
-    told: list[str] = []
-    simulate_one(
-        schedule=schedule, machine=machine, narrator=lambda at_s, words: told.append(f"{at_s:9.1f} s  {words}")
-    )
-    if len(told) > _SHOWN:
-        yield f"  ({len(told) - _SHOWN} lines before)"
-    yield from told[-_SHOWN:]
-    yield ""
-    more = [
-        f" {option} {shlex.quote(value)}"
-        for option in ("policy", "machine", "faults")
-        if (value := getattr(args, option))
-    ]
-    more = [text.replace(" ", " --", 1) for text in more]
-    hours = "" if args.hours == 1 else f" --hours {args.hours:g}"
-    yield f"the whole of it: sessionfsm simulate --seed {broken.schedule.seed}{hours}{''.join(more)}"
-    if not args.save:
-        yield "the shortest one as a file: the same again with --save FILE; then: sessionfsm simulate --faults FILE"
-
-
-def _verdict(tally: Tally) -> Iterator[str]:
-    yield from map(_broke, tally.broken)
-    if not tally.broken:
-        yield "nothing is broken"
-
-
-def _broke(result: SimulationResult) -> str:
-    found, schedule = result.violations[0], result.schedule
-    return f"seed {schedule.seed} on {schedule.backend} broke {found.property} at {found.at_s:.1f} s: {found.what}"
 
 
 def _save(path: str, schedule: Schedule) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from sessionfsm import Machine, Policy, examples
@@ -85,6 +86,24 @@ def test_a_session_that_hears_no_end_is_torn_down(monkeypatch: pytest.MonkeyPatc
     """A poll that cannot be cancelled would go on for ever; the simulation does not."""
     bugs.shielded_poll(monkeypatch)
     assert [violation.property for violation in simulate(7, hours=0.5).violations] == ["P5"]
+
+
+def test_a_cancellation_that_takes_its_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R7: what is cancelled is left at once, whatever the driver still had in mind."""
+    run = Driver.run
+
+    async def slow(self: Driver) -> None:
+        try:
+            await run(self)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(3)
+            raise
+
+    monkeypatch.setattr(Driver, "run", slow)
+    found = simulate(schedule=Schedule(duration_s=60, entries=(Restart(at_s=20, how="cancel"),)))
+    assert [violation.property for violation in found.violations] == ["R7"]
+    assert "leaving the session took 3.000 s" in found.violations[0].what
 
 
 def test_a_task_that_is_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

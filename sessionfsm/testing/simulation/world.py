@@ -148,28 +148,36 @@ class World:
             try:
                 async with session:
                     this = self._begin(records)
-                    async with anyio.create_task_group() as self._group:
-                        self._group.start_soon(self.bot.serve, session)
-                        restart = await self._play(self.schedule.duration_s, session)
-                        if restart is None:
-                            await self._end_well(session)
-                        if self.violations or (restart is not None and restart.how == "cancel"):
-                            this.stop_s, this.cancelled = min(this.stop_s, anyio.current_time()), True
-                            scope.cancel()
-                        else:
-                            await self._stop(session, this)
-                            self._group.cancel_scope.cancel()
-                    left_s = anyio.current_time()
-            except StoreError as error:
-                if this is not None:
-                    raise
-                self._say(f"the session cannot begin: {error}")
+                    try:
+                        async with anyio.create_task_group() as self._group:
+                            restart = await self._with(session, this, scope, self._group)
+                    finally:
+                        left_s = anyio.current_time()
             except Exception as error:
                 while isinstance(error, ExceptionGroup):
                     error = error.exceptions[0]
-                self.ledger.wrong("R5", f"the session ended in {type(error).__name__}: {error}")
+                if this is None and isinstance(error, StoreError):
+                    self._say(f"the session cannot begin: {error}")
+                else:
+                    self.ledger.wrong("R5", f"the session ended in {type(error).__name__}: {error}")
         if this is not None:
             self._ended(this, left_s, before)
+        return restart
+
+    async def _with(
+        self, session: Session, this: Run, scope: anyio.CancelScope, group: anyio.abc.TaskGroup
+    ) -> Restart | None:
+        """Let everything happen to a session until something ends it; end it in that way."""
+        group.start_soon(self.bot.serve, session)
+        restart = await self._play(self.schedule.duration_s, session)
+        if restart is None:
+            await self._end_well(session)
+        if self.violations or (restart is not None and restart.how == "cancel"):
+            this.stop_s, this.cancelled = min(this.stop_s, anyio.current_time()), True
+            scope.cancel()
+        else:
+            await self._stop(session, this)
+            group.cancel_scope.cancel()
         return restart
 
     def _session(self) -> tuple[Session, list[Record]]:
@@ -218,7 +226,7 @@ class World:
         this.last_request = self.server.log.count
         if self.violations:
             return
-        if now - left_s > ROUNDING_S and left_s >= this.stop_s:
+        if now - left_s > ROUNDING_S:
             self.ledger.wrong("R7", f"leaving the session took {now - left_s:.3f} s after everything in it had ended")
         if (left := living_tasks() - before) > 0:
             self.ledger.wrong("R7", f"{left} tasks were left behind")
