@@ -33,8 +33,8 @@ test: $(READY)  ## run the tests (ARGS="-k name")
 # Each part has an end, ten minutes at most in all; what is not decided by then has failed, and says so.
 prove: $(READY)  ## prove for every policy by z3, check by cvc5 and SPIN; proof/ keeps it (ARGS="FOLDER")
 	@timeout --foreground -k 10 60 $(BIN)/python -m sessionfsm.verify.prove_all $(ARGS)
-	@timeout --foreground -k 10 120 $(BIN)/python -m sessionfsm.cli.spin_all --if-installed
-	@timeout --foreground -k 10 410 $(BIN)/python -m pytest -q -m slow tests/verify
+	@timeout --foreground -k 10 90 $(BIN)/python -m sessionfsm.cli.spin_all --if-installed
+	@timeout --foreground -k 10 440 $(BIN)/python -m pytest -q -m slow tests/verify
 
 spin: $(READY)  ## ask SPIN alone, about what happens at some time and about broken tables
 	@timeout --foreground -k 10 120 $(BIN)/python -m sessionfsm.cli.spin_all $(ARGS)
