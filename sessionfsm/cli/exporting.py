@@ -16,7 +16,7 @@ def export(args: argparse.Namespace) -> int:
     """Write the text, and return the exit code."""
     if args.export is None:
         raise CommandError("--output is for what --export writes; give both")
-    others = {"--prove": args.prove, "--check": args.check, "--json": args.json, "--sequence": args.sequence}
+    others = {"--json": args.json, "--sequence": args.sequence}
     if given := [name for name, value in others.items() if value]:
         raise CommandError(f"--export decides nothing; leave out {' and '.join(given)}")
     machine = machine_of(args)

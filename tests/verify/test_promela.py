@@ -283,11 +283,12 @@ def test_a_policy_is_in_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("arguments", "says"),
     [
         (["--output", "x"], "give both"),
-        (["--export", "promela", "--prove"], "leave out --prove"),
+        (["--export", "promela", "--prove"], "not allowed with argument --export"),
         (["--export", "promela", "--json", "--sequence"], "leave out --json and --sequence"),
         (["--export", "promela", "--output", "/nowhere/x"], "the file /nowhere/x cannot be written"),
         (["--export", "prolog"], "promela"),
-        (["--check", "x", "--prove"], "leave out --prove"),
+        (["--check", "x", "--prove"], "not allowed with argument --check"),
+        (["--check", "x", "--sequence"], "leave out --sequence"),
     ],
 )
 def test_misuse(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
