@@ -159,6 +159,20 @@ def test_a_whole_story_ends_well(backend: Any, delivery: Any, machine: Machine) 
     assert found.sessions == 4
 
 
+def test_a_session_that_is_just_being_stopped_from_inside_is_followed_by_one_that_ends_well(machine: Machine) -> None:
+    """Seed 825: the hours were over while the stop still waited for a handler that hangs."""
+    entries = (
+        Handler(at_s=10, how="hangs", sender=USER),
+        faults.Message(at_s=11),
+        faults.Message(at_s=12),
+        Handler(at_s=13, how="stops", sender="ben@im.wechat"),
+        faults.Message(at_s=58, sender="ben@im.wechat"),
+    )
+    found = simulate(schedule=Schedule(duration_s=60, entries=entries), machine=machine)
+    assert found.violations == ()
+    assert (found.sessions, found.handled) == (2, found.messages)
+
+
 @pytest.mark.parametrize("seed", [6, 7])
 def test_the_same_seed_is_the_same_life(seed: int, machine: Machine) -> None:
     """Word for word, on asyncio and on trio; chance outside of it is as it was before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import count
 
@@ -170,8 +171,10 @@ class World:
         """Let everything happen to a session until something ends it; end it in that way."""
         group.start_soon(self.bot.serve, session)
         restart = await self._play(self.schedule.duration_s, session)
-        if restart is None:
+        if restart is None and this.stop_s == math.inf:
             await self._end_well(session)
+        if restart is None and this.stop_s < math.inf:
+            restart = _AFTER_INSIDE  # it was stopped from inside meanwhile: another one has to become well
         if self.violations or (restart is not None and restart.how == "cancel"):
             this.stop_s, this.cancelled = min(this.stop_s, anyio.current_time()), True
             scope.cancel()
