@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -165,5 +166,12 @@ def test_a_wait_of_the_sessions_own_is_counted() -> None:
             _own(Row(**{**_cells(row), "updates": (*before, Count(counter), Assign(other, 0))}))
 
 
-def _cells(row: Row) -> dict[str, object]:
+def test_a_counter_is_known_by_its_name() -> None:
+    """Also where the name was put together, and is another object than the one in the library."""
+    name: Any = "".join(("wa", "its"))
+    row = _row("go", "stopped", "away", Order.WAIT_TRANSPORT)
+    _own(Row(**{**_cells(row), "updates": (Count(name),)}))
+
+
+def _cells(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in Row.__slots__}

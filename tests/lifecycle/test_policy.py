@@ -386,6 +386,41 @@ def test_waits_are_spread_at_the_ceiling_too() -> None:
     assert {delay(wait, jitter=0.5, draw=draw / 4) for draw in range(4)} == {300, 262.5, 225, 187.5}
 
 
+TEN_S = Wait(serial=0, ladder="mine", attempt=1, rung_s=10, first_s=10, ceiling_s=60)
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "length_s"),
+    [(0, 8), (-5, 8), (7.9, 8), (8.5, 8.5), (30, 30), (60, 60), (61, 60), (1e12, 60), (math.inf, 60)]
+    + [(math.nan, 8), (-math.inf, 8)],
+)
+def test_what_code_of_ones_own_asks_for_is_a_wish(asked_s: float, length_s: float) -> None:
+    """It is no shorter than the jitter allows, no longer than the ceiling, and draws nothing."""
+    for draw in (0.0, 0.5, 0.999):
+        assert delay(TEN_S, jitter=0.2, draw=draw, own_s=asked_s) == length_s
+        longer = max(length_s, 20.0)
+        assert delay(TEN_S, jitter=0.2, draw=draw, own_s=asked_s, retry_after_s=20) == longer
+
+
+def test_a_wish_of_less_than_a_second_is_one_too() -> None:
+    wait = Wait(serial=0, ladder="mine", attempt=1, rung_s=1, first_s=1, ceiling_s=60)
+    assert delay(wait, jitter=0.5, draw=0, own_s=0.7) == 0.7
+
+
+@pytest.mark.parametrize(
+    ("jitter", "draw"), [(-1, 1), (-0.3, 0.5), (0.5, -1), (0.5, -0.1), (math.nan, 1), (0.5, math.nan)]
+)
+def test_chance_never_lengthens_a_wait(jitter: float, draw: float) -> None:
+    """What lies outside is clamped, also where it would only make the wait longer."""
+    assert delay(TEN_S, jitter=jitter, draw=draw) == 10
+
+
+def test_chance_is_named() -> None:
+    """Jitter and draw are easily mistaken for one another, so neither is given by its place."""
+    with pytest.raises(TypeError):
+        delay(TEN_S, 0.5, 0.1)  # type: ignore[misc]
+
+
 # The bounds that the figures add up to.
 
 
