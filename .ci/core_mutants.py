@@ -23,7 +23,7 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -236,46 +236,42 @@ def run(modules: Iterable[str], results: Path, processes: int) -> list[dict[str,
     return done
 
 
-def report(done: list[dict[str, Any]]) -> int:
+def report(done: list[dict[str, Any]], modules: Iterable[str]) -> int:
     """Print the figures and the survivors; return how many of these have no reason."""
     distinct: dict[tuple[str, str], dict[str, Any]] = {}
     for each in done:
         if "shape" in each:
             distinct.setdefault((each["module"], each["shape"]), each)
-    reasons = tomllib.loads(REASONS.read_text())["survivor"] if REASONS.exists() else []
-    known = {(each["module"], each["before"], each["after"]): each["why"] for each in reasons}
-    print(f"{'module':<10}{'mutants':>8}{'killed':>8}{'timeout':>8}{'survived':>9}{'explained':>10}")
-    unexplained, totals = [], Counter[str]()
+    reasons = tomllib.loads(REASONS.read_text())["survivor"]
+    known = {(each["module"], each["before"], each["after"]) for each in reasons if each["module"] in modules}
+    print(_row("module", {name: name for name in ("mutants", "killed", "timeout", "survived", "explained")}))
+    unexplained, met, totals = [], set(), Counter[str]()
     for module in sorted({module for module, _ in distinct}):
         mine = [each for (at, _), each in distinct.items() if at == module]
-        count = Counter(each["outcome"] for each in mine)
         survivors = [each for each in mine if each["outcome"] == "survived"]
-        left = [each for each in survivors if (module, each["before"], each["after"]) not in known]
+        places = {(module, each["before"], each["after"]): each for each in survivors}
+        met |= places.keys()
+        left = [each for place, each in places.items() if place not in known]
         unexplained += left
-        row = Counter(
-            mutants=len(mine),
-            killed=count["killed"],
-            timeout=count["timeout"],
-            survived=len(survivors),
-            explained=len(survivors) - len(left),
-        )
+        row = Counter[str](each["outcome"] for each in mine)
+        row += Counter(mutants=len(mine), explained=len(survivors) - len(left))
         totals += row
         print(_row(module, row))
     print(_row("all", totals))
     void = Counter(each["outcome"] for each in done if "shape" not in each)
-    seconds = sum(each["seconds"] for each in done)
     print(f"not counted: {void['annotation']} in annotations only, {void['no Python']} that are no Python")
-    print(f"{seconds:.0f} process seconds")
+    print(f"{sum(each['seconds'] for each in done):.0f} s, the processes taken together")
+    for place in sorted(known - met):
+        print(f"\nthis one has a reason to survive, and did not: {place[0]}.py\n  - {place[1]}\n  + {place[2]}")
     for each in unexplained:
         print(f"\nsurvived: {each['module']}.py:{each['line']} ({each['operator']})")
         print(f"  - {each['before']}\n  + {each['after']}")
     return len(unexplained)
 
 
-def _row(name: str, row: Counter[str]) -> str:
-    return (
-        f"{name:<10}{row['mutants']:>8}{row['killed']:>8}{row['timeout']:>8}{row['survived']:>9}{row['explained']:>10}"
-    )
+def _row(name: str, row: Mapping[str, object]) -> str:
+    cells = (row.get(column, 0) for column in ("mutants", "killed", "timeout", "survived", "explained"))
+    return f"{name:<10}" + "".join(f"{cell:>10}" for cell in cells)
 
 
 def main() -> int:
@@ -294,7 +290,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("core_mutants: stopped; what was found is kept, and the next run goes on from there", file=sys.stderr)
         return 130
-    return 1 if report(done) else 0
+    return 1 if report(done, modules) else 0
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Unanswered:
     why: NoAnswer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The batch could not be committed, whatever the server answered."""
 
