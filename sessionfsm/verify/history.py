@@ -154,6 +154,6 @@ def rung(first_s: float, ceiling_s: float, attempt: int) -> float:
 
 def _steps(first_s: float, ceiling_s: float) -> int:
     attempt = 1
-    while rung(first_s, ceiling_s, attempt) < ceiling_s:
+    while rung(first_s, ceiling_s, attempt) < rung(first_s, ceiling_s, attempt + 1):
         attempt += 1
     return attempt

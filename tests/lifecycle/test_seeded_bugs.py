@@ -405,3 +405,11 @@ def test_the_page_lists_the_bugs() -> None:
 def test_without_a_bug_nothing_is_found(policy: Policy) -> None:
     """The machines that the bugs were sown into keep every property: it is the bug that is found."""
     assert all(finding.holds for finding in decide(Machine(policy)).properties.values())
+
+
+def test_a_ladder_that_does_not_climb_is_decided_too() -> None:
+    """A first rung of nothing, past the check, stays nothing for ever: the search ends all the same, and refutes it."""
+    report = decide(Machine(unchecked(SMALL, transport_first_s=0.0)))
+    assert report["P2"].verdict == report["P8"].verdict == "refuted"
+    assert report.figures is not None
+    assert report.figures.most_requests["no good poll"]["second"] is None
