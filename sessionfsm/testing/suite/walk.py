@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from sessionfsm.errors import TriggerRefused
 from sessionfsm.lifecycle import EXTERNAL, Close, Command, Lifecycle, Machine, Own, Poll, Renew, Trigger, Wait, delay
 from sessionfsm.verify import Move, moves
 
@@ -119,14 +120,21 @@ class Walk:
     def _happen(self, move: Move, share: float, retry_after_s: float | None) -> None:
         ended, trigger = self.outstanding, move.trigger
         length = move.least_s + share * (move.most_s - move.least_s)
-        if isinstance(ended, Wait):
-            if trigger == T.RETRY_DUE:
-                jitter = self.machine.policy.jitter
-                length = delay(ended, jitter=jitter, draw=1.0 - share, retry_after_s=retry_after_s)
-            self.waits.append((ended, length))
+        if isinstance(ended, Wait) and trigger == T.RETRY_DUE:
+            jitter = self.machine.policy.jitter
+            length = delay(ended, jitter=jitter, draw=1.0 - share, retry_after_s=retry_after_s)
         self.now = max(self.now, self._began_s + length)
-        external = trigger in self.machine.external
-        step = self.session.handle(trigger, serial=None if external or ended is None else ended.serial)
+        external, before = trigger in self.machine.external, self.session.snapshot()
+        try:
+            step = self.session.handle(trigger, serial=None if external or ended is None else ended.serial)
+        except TriggerRefused:
+            if trigger not in self._own:
+                raise
+            if self.session.snapshot() != before:
+                self.wrong.append(f"{trigger} was refused, and something changed")
+            return  # a trigger of one's own that has no row here: nothing happens, as in the driver
+        if isinstance(ended, Wait):
+            self.waits.append((ended, length))
         if step is None:
             self.wrong.append(f"{trigger} was dropped although {ended} is outstanding")
             return
