@@ -61,7 +61,7 @@ hollow answer: ``empty`` (``{}``), ``empty_cursor``, ``null`` (all fields ``null
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, get_args
 
@@ -166,7 +166,7 @@ class Fault:
             kinds: What there is to choose from; by default the faults of this module.
 
         Raises:
-            DefinitionError: If the kind or a field is unknown, or a value is not possible.
+            DefinitionError: If the kind or a field is unknown, or a value is missing or not possible.
         """
         kinds = KINDS if kinds is None else kinds
         values = dict(document)
@@ -190,6 +190,9 @@ class Fault:
                 raise DefinitionError(f"{kind}: body_hex must be pairs of hexadecimal digits") from None
         elif isinstance(values.get("body"), str):
             values["body"] = values["body"].encode()
+        for item in fields(chosen):
+            if item.default is MISSING and item.name not in values:
+                raise DefinitionError(f"{kind}: {item.name} is missing")
         return chosen(**values)
 
     def describe(self) -> str:

@@ -225,6 +225,7 @@ def test_a_file_of_faults_alone_is_no_whole_world(tmp_path: Path) -> None:
         ("[world]\nseed = 'x'", "seed must be a whole number"),
         ("[[fault]]\nkind = 'handler'\nhow = 'sings'", "fault 1: handler: how must be one of raises,"),
         ("[[fault]]\nkind = 'sing'", "unknown kind 'sing'"),
+        ("[[fault]]\nkind = 'trigger'", "fault 1: trigger: name is missing"),
     ],
 )
 def test_a_wrong_schedule_is_refused(text: str, says: str, tmp_path: Path) -> None:
@@ -264,7 +265,10 @@ def test_a_pause_of_ones_own_is_no_silence_and_a_wrong_one_is_found() -> None:
     )
     schedule = Schedule(duration_s=2000, entries=told)
     assert simulate(schedule=schedule, machine=right).violations == ()
-    assert "P1" in {violation.property for violation in simulate(schedule=schedule, machine=wrong).violations}
+    broken = simulate(schedule=schedule, machine=wrong)
+    assert broken.violations[0].property == "P1"
+    smallest = shrink(broken, wrong).schedule  # a trigger cannot be made simpler: it has no name but its own
+    assert [entry.kind for entry in smallest.entries] == ["takeover", "trigger"]
     assert any(entry.kind == "trigger" for entry in draw_schedule(1, 4, right).entries)
 
 

@@ -134,7 +134,7 @@ class Tell(Happening):
 
     kind = "trigger"
 
-    name: str = ""
+    name: str
 
     def _what(self) -> str:
         return f"trigger({self.name!r})"

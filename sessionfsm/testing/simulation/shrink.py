@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from sessionfsm.errors import DefinitionError
@@ -183,7 +183,7 @@ def _simpler(entry: Fault) -> Iterator[Fault]:
     """Yield the same with a field at its default, or with less of it."""
     for field in fields(entry):
         value = getattr(entry, field.name)
-        if field.name == "at_s":
+        if field.name == "at_s" or field.default is MISSING:
             continue
         try:
             if value != field.default:
