@@ -132,8 +132,6 @@ def _many(
     smallest = None
     if tally.broken and signals.caught is None:
         smallest = _shrunk(tally.broken[0], machine, signals)
-    if args.save is not None and tally.broken:
-        _save(args.save, smallest.schedule if smallest is not None else tally.broken[0].schedule)
     if args.json:
         found = None if smallest is None else shrunk_dict(smallest)
         document = tally.to_dict() | {"first": seeds.start, "hours_per_seed": args.hours, "processes": processes}
@@ -141,6 +139,9 @@ def _many(
     else:
         for line in report(args, tally, smallest, machine, stopped, processes):
             out.line(line)
+    if args.save is not None and tally.broken:  # told before: a file that cannot be written takes nothing away
+        out.flush()
+        _save(args.save, smallest.schedule if smallest is not None else tally.broken[0].schedule)
     if tally.broken:
         return ExitCode.FAILED
     return SIGNALLED + signals.caught if signals.caught is not None else ExitCode.OK

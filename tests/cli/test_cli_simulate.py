@@ -49,6 +49,15 @@ def test_a_bug_is_made_small_told_saved_and_replayed(tmp_path: Path, capsys: pyt
     assert "broke P13 at " in again
 
 
+def test_a_file_that_cannot_be_written_takes_nothing_away(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shortest schedule is printed all the same, then what is wrong with the file."""
+    arguments = ["--machine", BUG, "--save", "/nowhere/at/all"]
+    assert main(["simulate", "--first", "1", "--seeds", "1", *arguments]) == ExitCode.FAILED
+    out, err = capsys.readouterr()
+    assert out.startswith("the shortest schedule that breaks P13: 1 of ")
+    assert "the file /nowhere/at/all cannot be written" in err
+
+
 def test_one_seed_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
     """What happens, what the session does, and the verdict."""
     assert main(["simulate", "--seed", "5", "--hours", "0.5"]) == ExitCode.OK
