@@ -66,7 +66,7 @@ def _call(args: argparse.Namespace) -> int:
 
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 999999999999999")
     return int(text)
 
 

@@ -93,7 +93,7 @@ def test_without_trio_all_runs_on_asyncio(monkeypatch: pytest.MonkeyPatch, capsy
     ("arguments", "says"),
     [
         (["--seeds", "0"], "not a whole number above 0"),
-        (["--seed", "-1"], "not a whole number, 0 or more"),
+        (["--seed", "-1"], "not a whole number from 0 to 999999999999999"),
         (["--hours", "0"], "not a number of hours above 0"),
         (["--hours", "nan"], "not a number of hours above 0"),
         (["--seed", "1", "--seeds", "2"], "give one or the other"),
