@@ -24,16 +24,13 @@ WINDOWS_S: Mapping[str, float] = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 _GOOD = frozenset({Trigger.POLLED, Trigger.HURRIED})
 _DENIED = {Renew: Trigger.SESSION_RENEWED, Poll: Trigger.SESSION_EXPIRED, Wait: Trigger.RETRY_DUE}
-_TRIGGERS = frozenset(Trigger) - {Trigger.WAKE}
 _MANY = 100  # requests in a row, from which on it pays to see that they repeat themselves
 _NS = 1_000_000_000  # times are taken to the nanosecond, so that sums are exact
 
 
-def _by_the_server(graph: Graph, node: int, arc: Arc) -> bool:
-    """Nobody wakes the session, and no poll brings news: those would be requests that somebody wants."""
-    if isinstance(graph.nodes[node].outstanding, Own):
-        return True
-    return arc.move.trigger in _TRIGGERS and not arc.move.news
+def _by_the_server(graph: Graph, _: int, arc: Arc) -> bool:
+    """Nobody outside does anything, and no poll brings news: those would be requests that somebody wants."""
+    return arc.move.trigger not in graph.machine.external and not arc.move.news
 
 
 def _never_good(graph: Graph, node: int, arc: Arc) -> bool:
@@ -42,7 +39,9 @@ def _never_good(graph: Graph, node: int, arc: Arc) -> bool:
 
 def _denied(graph: Graph, node: int, arc: Arc) -> bool:
     operation = graph.nodes[node].outstanding
-    return isinstance(operation, Own) or arc.move.trigger == _DENIED.get(type(operation))
+    if isinstance(operation, Own):
+        return arc.move.trigger not in graph.machine.external
+    return arc.move.trigger == _DENIED.get(type(operation))
 
 
 SCENARIOS: Mapping[str, Callable[[Graph, int, Arc], bool]] = {
@@ -52,7 +51,7 @@ SCENARIOS: Mapping[str, Callable[[Graph, int, Arc], bool]] = {
 }
 """
 What a server may do: anything but bring news; never answer a poll well; let every renewal succeed and deny every poll
-at once. In each of them nobody calls ``wake``.
+at once. In each of them nobody calls ``wake``, nor tells the session a trigger of a user's own.
 """
 
 
@@ -93,7 +92,8 @@ def _between_requests(graph: Graph, allowed: Callable[[Graph, int, Arc], bool]) 
                             pending.append(target)
         return nearest
 
-    return {node: next_requests(node) for node, arcs in enumerate(graph.onward) if arcs and asking[node]}
+    # One that nothing can follow is a request all the same.
+    return {node: next_requests(node) for node, asks in enumerate(asking) if asks}
 
 
 class _Pace:

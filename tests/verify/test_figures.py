@@ -161,3 +161,33 @@ def test_an_operation_that_may_report_failure_for_ever_keeps_a_session_from_resu
     assert report["P6"].verdict == "refuted"
     assert report.figures is not None
     assert report.figures.longest_resumption_s is None
+
+
+def test_a_request_that_nothing_can_follow_is_counted() -> None:
+    """A table without a row for what a request brings is refuted, and its figures are told all the same."""
+    table = table_for(SMALL)
+    silent = [
+        Row(**{**_cells(row), "target": "limbo"}) if row.trigger == Trigger.SILENT else row
+        for row in table.rows
+        if row.trigger != Trigger.STOP
+    ]
+    states = (*table.states, StateEntry(name="limbo", meaning="A poll is outstanding, and nobody hears its end."))
+    report = decide(Machine(SMALL, Table(name="limbo", states=states, rows=tuple(silent), signals=())))
+    assert report["P4"].verdict == "refuted"
+    start = tuple(row for row in table.rows if row.trigger == Trigger.START)
+    only_start = Machine(SMALL, Table(name="deaf", states=table.states, rows=start, signals=()))
+    assert most_requests(explore(only_start))["any server"] == {"second": 1, "minute": 1, "hour": 1}
+
+
+def test_what_somebody_tells_the_session_is_none_of_the_servers_doing() -> None:
+    """A trigger of one's own that hurries an operation along is counted no more than a wake."""
+    table = looks_before_it_renews(SMALL, again=False)
+    told = Row(
+        trigger="network_up", sources=("looking",), target=State.RECOVERING, order=Order.RENEW, reason="somebody knows"
+    )
+    seldom = [Row(**{**_cells(row), "order": Order.RENEW}) for row in table.rows if row.trigger == "up"]
+    rows = tuple(row for row in table.rows if row.trigger not in ("up", "down"))
+    never = Table(name="told", states=table.states, rows=(*rows, told), signals=(), external=("network_up",))
+    asked = Table(name="asks", states=table.states, rows=(*rows, *seldom), signals=())
+    assert most_requests(explore(Machine(SMALL, never)))["denied"]["hour"] == 3
+    assert most_requests_in(explore(Machine(SMALL, asked)), "denied", 60.0) == 25
