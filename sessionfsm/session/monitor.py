@@ -118,11 +118,14 @@ class RequestMonitor:
         if self._lost:
             self._add("P1", quiet.first_started_s, "a poll started after a loss, and no notifystart had ended", number)
         self._lost = False
-        self.gap(quiet.longest_gap_s, quiet.last_started_s, number)
+        if self._last_start_s is not None:
+            self.gap(quiet.first_started_s - self._last_start_s, quiet.first_started_s, number)
+        # Polls that are said to have come soon after each other did not, if there were too few of them for that.
+        further, took = quiet.polls - 1, quiet.last_started_s - quiet.first_started_s
+        self.gap(max(quiet.longest_gap_s, took / further if further else took), quiet.last_started_s, number)
         self._count(quiet.first_started_s, number)
         # Each of them was held so long, or paced so far, that from then on the excess can only have fallen.
-        further = quiet.polls - 1
-        grown = self._excess + further - MOST_REQUESTS_PER_S * (quiet.last_started_s - quiet.first_started_s)
+        grown = self._excess + further - MOST_REQUESTS_PER_S * took
         self._excess = max(1.0, grown) if further else self._excess
         if quiet.news:
             self._excess = 1.0 if quiet.since_news else 0.0

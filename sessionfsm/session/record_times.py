@@ -195,9 +195,12 @@ class RecordTimes:
 
     def quiet(self, quiet: Quiet, operation: Poll, *, pace_s: float) -> Iterator[Odd]:
         """Say what is wrong with good polls that were only counted, the first of which *operation* had ordered."""
+        took, further = quiet.last_started_s - quiet.first_started_s, quiet.polls - 1
+        if not 0 <= took <= further * (quiet.longest_gap_s + self._slack_s) or quiet.since_news > quiet.polls:
+            yield "trace", f"what is said of the {quiet.polls} polls that were counted contradicts itself"
         if quiet.first_started_s < max(self._ordered_s, self._polled_s + operation.pace_s) - self._slack_s:
             yield "P15", "a poll that was only counted started sooner than it was due"
-        if quiet.last_started_s - quiet.first_started_s < (quiet.polls - 1) * pace_s - self._slack_s * quiet.polls:
+        if took < further * pace_s - self._slack_s * quiet.polls:
             yield "P15", f"{quiet.polls} polls were counted in less time than their pace of {pace_s:g} s allows"
         yield from self._poll_started(quiet.first_started_s)
         self._other_poll_s = self._polled_s = self._ordered_s = self._at_s = quiet.last_started_s

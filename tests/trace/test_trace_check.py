@@ -73,6 +73,33 @@ def test_polls_that_were_only_counted_are_in_the_summary() -> None:
     assert (after.polls, after.good_polls, after.records) == (before.polls, before.good_polls, before.records - 2)
 
 
+@pytest.mark.parametrize(
+    ("said", "which"),
+    [
+        ({"polls": 2}, ["P6", "trace"]),
+        ({"polls": 1, "since_news": 1}, ["P6", "trace"]),
+        ({"polls": 2, "longest_gap_s": HOUR_S}, ["P6"]),
+        ({"polls": 200, "since_news": 201}, ["trace"]),
+        ({"polls": 200}, []),
+    ],
+    ids=str,
+)
+def test_polls_that_were_only_counted_hide_no_silence(said: dict[str, Any], which: list[str]) -> None:
+    """An hour needs more polls than two, whatever is said of the longest time between them."""
+    lines = parsed(short_run())
+    at = next(i for i, line in enumerate(lines) if line["kind"] == "record" and line["trigger"] == "session_expired")
+    started = lines[at - 1]["at_s"]
+    counted = {"first_started_s": started, "last_started_s": started + HOUR_S - 20, "longest_gap_s": 20.0, "news": 0}
+    lines[at]["quiet"] = quiet = {**counted, "since_news": 2, **said}
+    for line in lines[at:]:
+        line.update({name: line[name] + HOUR_S for name in ("at_s", "started_s") if line[name] is not None})
+        if line["serial"] is not None:
+            line["serial"] += quiet["polls"]
+        if line["command"] is not None:
+            line["command"]["serial"] += quiet["polls"]
+    assert [wrong.property for wrong in checked(lines).wrong] == which
+
+
 # --- what is tampered with is found ------------------------------------------------------------------------------
 
 Tamper = Callable[[Lines], int]
