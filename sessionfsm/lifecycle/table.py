@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from sessionfsm.errors import DefinitionError
 
@@ -54,6 +54,9 @@ class Memory(NamedTuple):
 
 Flag: TypeAlias = Literal["expired", "trusted"]
 Counter: TypeAlias = Literal["waits", "denials", "doubts", "hurries"]
+
+_FLAGS: tuple[str, ...] = get_args(Flag)
+_COUNTERS: tuple[str, ...] = get_args(Counter)
 
 HOLLOW_LIMIT = 3
 """Hollow answers in a row that are a loss (docs/reference/protocol.md, section 4.4)."""
@@ -211,8 +214,9 @@ class Table:
         external: Triggers of your own that come from outside, as ``wake`` does: see :meth:`sessionfsm.Session.trigger`.
 
     Raises:
-        DefinitionError: If a state is named that is not in the table, a wait is ordered that is not counted, or a
-            trigger is named that nobody reports.
+        DefinitionError: If a state is named that is not in the table, a cell that the memory does not have, or that
+            cannot hold what is assigned to it; if a wait is ordered that is not counted, or a trigger is named that
+            nobody reports.
     """
 
     name: str
@@ -239,7 +243,15 @@ class Table:
                         f"table {self.name!r}: the row for {row.trigger!r} names the state {name!r}, "
                         f"which is not among its states ({', '.join(names)})"
                     )
+        self._require_cells()
         self._require_reporters()
+
+    def _require_cells(self) -> None:
+        rows = [(f"the row for {str(row.trigger)!r}", (*row.guards, *row.updates)) for row in self.rows]
+        for where, used in (*rows, *((f"the signal {str(rule.signal)!r}", rule.guards) for rule in self.signals)):
+            for each in used:
+                if not _fits(each):
+                    raise DefinitionError(f"table {self.name!r}: {where} says '{each}', and no memory can hold that")
 
     def _require_reporters(self) -> None:
         for name in self.external:
@@ -277,6 +289,22 @@ class Table:
     def triggers(self) -> tuple[str, ...]:
         """Every trigger that a row names, each once, in the order of the rows."""
         return tuple(dict.fromkeys(str(row.trigger) for row in self.rows))
+
+
+def _fits(each: Guard | Update) -> bool:
+    """Return whether the memory has the cell, and the cell can have the value."""
+    match each:
+        case Is(flag=cell, value=value):
+            return cell in _FLAGS and isinstance(value, bool)
+        case Below(counter=cell) | AtLeast(counter=cell) | Count(counter=cell):
+            return cell in _COUNTERS
+        case Assign(cell=cell, value=value):
+            # 1 equals True, and is another thing to a guard: what is remembered would depend on which came first.
+            return cell in (_FLAGS if isinstance(value, bool) else _COUNTERS) and _is_count(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
 
 
 def limits(policy: Policy) -> Mapping[Counter, int]:

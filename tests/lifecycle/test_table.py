@@ -23,12 +23,13 @@ from sessionfsm.lifecycle import (
     Perform,
     Policy,
     Row,
+    Signal,
     State,
     StateEntry,
     Table,
     table_for,
 )
-from sessionfsm.lifecycle.table import limits
+from sessionfsm.lifecycle.table import SignalRule, limits
 
 VALUES = sorted(
     (value for value in vars(lifecycle).values() if inspect.isclass(value) and dataclasses.is_dataclass(value)),
@@ -130,6 +131,19 @@ def row(trigger: str = "start", **cells: Any) -> Row:
         (lambda: table(initial="nowhere"), "the initial state 'nowhere' is not among its states"),
         (lambda: table(row(sources=("stopped", "nowhere"))), "names the state 'nowhere'"),
         (lambda: table(row(target="nowhere")), "names the state 'nowhere'"),
+        (lambda: table(row(updates=(Assign("wait", 1),))), "says 'wait = 1', and no memory can hold that"),  # type: ignore[arg-type]
+        (lambda: table(row(updates=(Assign("waits", -1),))), "says 'waits = -1'"),
+        (lambda: table(row(updates=(Assign("waits", True),))), "says 'waits = yes'"),
+        (lambda: table(row(updates=(Assign("expired", 1),))), "says 'expired = 1'"),
+        (lambda: table(row(updates=(Count("expired"),))), r"says 'expired \+ 1'"),  # type: ignore[arg-type]
+        (lambda: table(row(guards=(Is("waits", True),))), "says 'waits'"),  # type: ignore[arg-type]
+        (lambda: table(row(guards=(Below("wait", 1),))), "the row for 'start' says 'wait < 1'"),  # type: ignore[arg-type]
+        (
+            lambda: table(
+                signals=(SignalRule(signal=Signal.LOGIN_REQUIRED, order=Order.POLL, guards=(AtLeast("wait", 1),)),)  # type: ignore[arg-type]
+            ),
+            "the signal 'login_required' says 'wait ≥ 1'",
+        ),
         (lambda: table(external=("",)), "'' is not a trigger of its own"),
         (lambda: table(external=("mine", "wake")), "'wake' is not a trigger of its own"),
         (lambda: table(row("rain")), "nobody reports 'rain'"),
