@@ -151,6 +151,7 @@ class Graph:
         arcs: For each configuration, what can follow.
         refused: Moves that can happen and that the machine has no arc for: (configuration, move).
         whole: Whether the search came to its end; else some configurations have no arcs yet.
+        unseen: What sessions of a class of a user's own remember besides a snapshot: the search goes past it.
     """
 
     machine: Machine
@@ -158,6 +159,7 @@ class Graph:
     arcs: list[list[Arc]] = field(default_factory=list)
     refused: list[tuple[int, Move]] = field(default_factory=list)
     whole: bool = True
+    unseen: tuple[str, ...] = ()
 
     @property
     def policy(self) -> Policy:
@@ -242,7 +244,17 @@ def explore(machine: Machine, limit: int = LIMIT) -> Graph:
                     )
             elif trigger not in own:  # where a trigger of one's own has no row, it is not heard
                 graph.refused += ((source, move) for move in alike)
+    graph.unseen = _besides(session)
     return graph
+
+
+def _besides(session: Lifecycle) -> tuple[str, ...]:
+    """Return the attributes that *session* has and :class:`Lifecycle` has not."""
+    names = set(getattr(session, "__dict__", ()))
+    for kind in type(session).__mro__:
+        slots: str | Collection[str] = kind.__dict__.get("__slots__", ())
+        names.update((slots,) if isinstance(slots, str) else slots)
+    return tuple(sorted(names - {*Lifecycle.__slots__, "__dict__", "__weakref__"}))
 
 
 _Asked: TypeAlias = tuple[tuple[str, tuple[Move, ...]], ...]

@@ -69,6 +69,7 @@ def decide(machine: Machine, limit: int = LIMIT, *, verdicts_only: bool = False)
 
     Args:
         limit: After so many configurations the search gives up. What was broken so far is refuted; the rest undecided.
+            So it is, too, if its sessions are of a class of a user's own and have attributes that no snapshot has.
         verdicts_only: Do not look for the figures, nor for the shortest of the runs that break a bound of time.
     """
     with _collector_paused():
@@ -79,11 +80,12 @@ def decide(machine: Machine, limit: int = LIMIT, *, verdicts_only: bool = False)
             times = Times(graph)
             found |= {number: check(graph) for number, check in _CHECKS.items()}
             found |= {number: check(graph, times, not verdicts_only) for number, check in _TIME_CHECKS.items()}
-            if not verdicts_only:
+            if not verdicts_only and not graph.unseen:
                 figures = _figures(times)
         else:
             found |= {number: _finding(number, None) for number in (*_CHECKS, *_TIME_CHECKS)}
-            found = {number: finding if finding.why else _given_up(graph, number) for number, finding in found.items()}
+        if why := _left_open(graph):
+            found = {number: finding if finding.why else _undecided(number, why) for number, finding in found.items()}
     return Report(
         policy=graph.policy,
         table=machine.table.name,
@@ -132,8 +134,18 @@ def _finding(
     )
 
 
-def _given_up(graph: Graph, number: str) -> Finding:
-    why = f"the search gave up at {len(graph.nodes):,} configurations; so far nothing was found"
+def _left_open(graph: Graph) -> str:
+    """Return why nothing that was not refuted is proved; empty if there is no reason."""
+    if not graph.whole:
+        return f"the search gave up at {len(graph.nodes):,} configurations; so far nothing was found"
+    if graph.unseen:
+        return (
+            f"its sessions remember more than the search can see ({', '.join(graph.unseen)}); so far nothing was found"
+        )
+    return ""
+
+
+def _undecided(number: str, why: str) -> Finding:
     return Finding(id=number, statement=STATEMENTS[number], verdict="undecided", why=why)
 
 

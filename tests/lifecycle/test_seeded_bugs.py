@@ -386,6 +386,35 @@ def test_a_broken_property_of_runs_is_shown_by_a_run(name: str) -> None:
                 )
 
 
+class AnHourFromSomeFailureOn(Machine):
+    """What it counts stands in the session, where no snapshot has it."""
+
+    class Session(Lifecycle):
+        def __init__(self, machine: Machine) -> None:
+            super().__init__(machine)
+            self.failures = 0
+
+        def handle(self, trigger: str, *, serial: int | None = None) -> Step | None:
+            step = super().handle(trigger, serial=serial)
+            if step is not None and isinstance(step.command, Wait):
+                self.failures += 1
+                if self.failures >= 10_000:  # no search goes so far, and it begins anew each time
+                    self.outstanding = replace(step.command, rung_s=3600.0, ceiling_s=3600.0)
+            return step
+
+    def session(self) -> Lifecycle:
+        return self.Session(self)
+
+
+def test_what_a_snapshot_does_not_have_is_not_proved() -> None:
+    """A machine whose sessions have a memory of their own is undecided: the search puts them where it wants them."""
+    report = decide(AnHourFromSomeFailureOn(SMALL))
+    assert report.verdict == "undecided"
+    assert {finding.verdict for finding in report.properties.values()} == {"undecided"}
+    assert "remember more than the search can see (failures)" in report["P2"].why
+    assert report.figures is None
+
+
 def test_every_property_can_fail() -> None:
     """Each property has a bug of its own."""
     assert {bug.of for bug in BUGS.values()} == set(STATEMENTS)
