@@ -286,11 +286,15 @@ def _changed(session: Lifecycle, snapshot: Snapshot) -> bool:
 def _p6(graph: Graph, times: Times, shorten: bool) -> Finding:
     policy = graph.policy
     (silence, path), (between_polls, poll_path) = times.silence, times.between_polls
-    for length, cycle in (times.silence, times.between_polls):
+    for (length, cycle), kinds, excused in (
+        (times.silence, (Renew, Poll), times.store_failed),
+        (times.between_polls, (Poll,), times.excused),
+    ):
         if math.isinf(length):
-            return _finding(
-                "P6", "there is a cycle without a request: silence is not bounded", _from_start(graph, cycle)
-            )
+            run = _from_start(graph, cycle)
+            if shorten:
+                run = shortest.endless(graph, shortest.quiet_arcs(graph, kinds, excused), run)
+            return _finding("P6", "there is a cycle without a request: silence is not bounded", run)
     hints = (None, math.nan, math.inf, -1.0, 0.0, 1.0, 35_000.0, 3_600_000.0, 1e300)
     longest = max(policy.poll_deadline_s(hint) for hint in hints)
     if longest > policy.longest_poll_s:
@@ -300,14 +304,14 @@ def _p6(graph: Graph, times: Times, shorten: bool) -> Finding:
     most = min(bound, 1200) + ROUNDING_S
     if silence > most:
         why, excused = f"two requests in a row can be {silence:g} s apart", times.store_failed
-        kinds: tuple[type, ...] = (Renew, Poll)
+        kinds = (Renew, Poll)
     elif between_polls > (most := bound + policy.renewal_deadline_s + ROUNDING_S):
         why, excused = f"two polls in a row can be {between_polls:g} s apart", times.excused
         kinds, path = (Poll,), poll_path
     else:
         return _finding("P6", None, figure=figure)
-    run = shortest.most_time_between(graph, kinds, most, excused) if shorten else None
-    return _finding("P6", why, run or _from_start(graph, path), figure)
+    shown = shortest.most_time_between(graph, kinds, most, excused) if shorten else None
+    return _finding("P6", why, shown or _from_start(graph, path), figure)
 
 
 def _own_s(graph: Graph) -> float:
@@ -325,12 +329,15 @@ def _own_s(graph: Graph) -> float:
 def _p7(graph: Graph, times: Times, shorten: bool) -> Finding:
     longest, path = times.resumption
     if math.isinf(longest):
-        return _finding("P7", "good answers alone do not lead to a good poll", _from_start(graph, path))
+        run = _from_start(graph, path)
+        if shorten:
+            run = shortest.endless(graph, shortest.good_arcs(graph), run)
+        return _finding("P7", "good answers alone do not lead to a good poll", run)
     most = graph.policy.resumption_bound_s + _own_s(graph) + ROUNDING_S
     if longest <= most:
         return _finding("P7", None, figure=(longest, "s"))
-    run = shortest.most_time_to_resume(graph, most) if shorten else None
-    return _finding("P7", f"resumption can take {longest:g} s", run or _from_start(graph, path), (longest, "s"))
+    shown = shortest.most_time_to_resume(graph, most) if shorten else None
+    return _finding("P7", f"resumption can take {longest:g} s", shown or _from_start(graph, path), (longest, "s"))
 
 
 def _p8(graph: Graph, _: Times, shorten: bool) -> Finding:

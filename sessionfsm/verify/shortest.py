@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 from sessionfsm.lifecycle import Poll, Renew
@@ -11,7 +12,7 @@ from sessionfsm.lifecycle import Poll, Renew
 from .bounds import good_ends
 from .explore import ANEW, Arc, Graph
 
-__all__ = ["most_time_between", "most_time_to_resume", "too_many_requests"]
+__all__ = ["endless", "good_arcs", "most_time_between", "most_time_to_resume", "quiet_arcs", "too_many_requests"]
 
 _STEPS = 5_000
 """No run that is longer is looked for."""
@@ -108,3 +109,62 @@ def too_many_requests(graph: Graph, rate: float, allowed: float) -> list[Arc] | 
             yield arc, arc.target, carried, carried > allowed
 
     return _shortest(0, onward)
+
+
+def endless(graph: Graph, onward: Callable[[int], Iterable[Arc]], run: list[Arc]) -> list[Arc]:
+    """Return the shortest run that ends in a cycle of arcs that *onward* returns; *run* if there is none as short."""
+    steps_to = [0] * len(graph.nodes)
+    for node, came in enumerate(graph.came):  # a configuration has a larger number than the one that it is come from
+        if came is not None:
+            steps_to[node] = steps_to[came.source] + 1
+    best, most = run, len(run)
+    for node, steps in enumerate(steps_to):
+        if steps >= most:
+            break  # and no further one is nearer
+        cycle = _back_to(node, onward, most - steps)
+        if cycle is not None:
+            best = [*graph.way_to(node), *cycle]
+            most = len(best) - 1
+    return best
+
+
+def _back_to(start: int, onward: Callable[[int], Iterable[Arc]], most: int) -> list[Arc] | None:
+    """Return the shortest way from *start* to itself in at most so many steps."""
+    came: dict[int, Arc] = {}
+    queue = deque([(start, 0)])
+    while queue:
+        node, steps = queue.popleft()
+        for arc in onward(node) if steps < most else ():
+            if arc.target in came:
+                continue
+            came[arc.target] = arc
+            if arc.target == start:
+                way = [arc]
+                while way[-1].source != start:
+                    way.append(came[way[-1].source])
+                return way[::-1]
+            queue.append((arc.target, steps + 1))
+    return None
+
+
+def quiet_arcs(graph: Graph, kinds: tuple[type, ...], leave_out: Callable[[Arc], bool]) -> Callable[[int], list[Arc]]:
+    """Return what gives the arcs of a run in which no operation of these kinds is started."""
+    return lambda node: [
+        arc
+        for arc in graph.arcs[node]
+        if arc.move.trigger not in ANEW
+        and not isinstance(graph.nodes[arc.target].outstanding, kinds)
+        and not leave_out(arc)
+    ]
+
+
+def good_arcs(graph: Graph) -> Callable[[int], list[Arc]]:
+    """Return what gives the arcs that are well answered, and yet are no good poll."""
+
+    def onward(node: int) -> list[Arc]:
+        operation = graph.nodes[node].outstanding
+        if isinstance(operation, Poll):
+            return []
+        return [arc for arc in graph.arcs[node] if arc.move.trigger in good_ends(operation)]
+
+    return onward

@@ -415,6 +415,24 @@ def test_what_a_snapshot_does_not_have_is_not_proved() -> None:
     assert report.figures is None
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("waits for ever", {"P6": 4, "P7": 4}),  # start, a denial, and two waits: the second is the first once more
+        ("a renewed session waits", {"P6": 6, "P7": 6}),
+    ],
+)
+def test_what_goes_on_for_ever_is_shown_by_the_shortest_run(name: str, steps: dict[str, int]) -> None:
+    """A run into a cycle, and once round it: no shorter one leads to where it has been before."""
+    _, findings = found(name)
+    for number, length in steps.items():
+        path = findings[number].counterexample
+        assert len(path) == length
+        places = [arc.source for arc in path]
+        assert path[-1].target in places
+        assert all(one.target == next_one.source for one, next_one in pairwise(path))
+
+
 def test_every_property_can_fail() -> None:
     """Each property has a bug of its own."""
     assert {bug.of for bug in BUGS.values()} == set(STATEMENTS)
