@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,11 @@ def mutants(args: argparse.Namespace) -> int:
     default = args.machine is None and args.policy is None
     machine = Machine(SHORT_LADDERS) if default else machine_of(args)
     progress = _Progress()
-    report = mutate(machine, _machine_for(args, machine), limit=args.limit or LIMIT, told=progress)
+    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was found is told
+    try:
+        report = mutate(machine, _machine_for(args, machine), limit=args.limit or LIMIT, told=progress)
+    finally:
+        signal.signal(signal.SIGTERM, terminated)
     progress.end()
     if args.json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
@@ -65,12 +71,13 @@ def _machine_for(args: argparse.Namespace, machine: Machine) -> Callable[[Policy
 
 
 class _Progress:
-    """One line on standard error that is written over and over: only on a terminal."""
+    """How far it is, on standard error: on a terminal one line that is written over and over, else one now and then."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._shown = sys.stderr is not None and sys.stderr.isatty()
-        self._next = 0.0
+        self._every_s = 0.2 if self._shown else 10.0
+        self._next = 0.0 if self._shown else self._every_s
 
     @property
     def took_s(self) -> float:
@@ -78,11 +85,17 @@ class _Progress:
         return time.perf_counter() - self._began
 
     def __call__(self, done: int, planned: int) -> None:
-        if self._shown and (self.took_s >= self._next or done == planned):
-            self._next = self.took_s + 0.2
-            rate = done / self.took_s
-            left = f"{done:,} of {planned:,} mutants, {rate:.1f} a second, {(planned - done) / rate:.0f} s left"
-            print(f"\r{left}\x1b[K", end="", file=sys.stderr, flush=True)
+        if sys.stderr is None or self.took_s < self._next:
+            return
+        self._next = self.took_s + self._every_s
+        rate = done / self.took_s
+        left = f"{done:,} of {planned:,} mutants, {rate:.1f} a second"
+        left += f", {(planned - done) / rate:.0f} s left" if done else ""
+        with suppress(OSError):
+            if self._shown:
+                print(f"\r{left}\x1b[K", end="", file=sys.stderr, flush=True)
+            else:
+                print(f"mutate: {left}", file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Take the line away."""

@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import replace
 from typing import NamedTuple
 
-from sessionfsm.lifecycle import Command, Lifecycle, Machine, Snapshot, Step
+from sessionfsm.lifecycle import Command, Lifecycle, Machine, Policy, Snapshot, Step
 
 from .explore import LIMIT, moves
 
@@ -49,6 +49,8 @@ def difference(one: Machine, other: Machine, limit: int = LIMIT) -> Difference |
     Raises:
         TooManyPairs: If there are more than *limit* pairs of configurations.
     """
+    if _deadlines(one.policy) != _deadlines(other.policy):
+        return Difference((), "polls, or the close, have other deadlines")
     sessions = one.session(), other.session()
     plain = _Plain()
     start = (sessions[0].snapshot(), sessions[1].snapshot())
@@ -73,6 +75,12 @@ def difference(one: Machine, other: Machine, limit: int = LIMIT) -> Difference |
                 came[there] = (pair, trigger)
                 queue.append(there)
     return None
+
+
+def _deadlines(policy: Policy) -> tuple[float, ...]:
+    """What the driver goes by, and no command says: a poll's deadline by the server's hint, and those of the close."""
+    hold = (policy.hold_floor_s, policy.hold_default_s, policy.hold_ceiling_s, policy.poll_margin_s)
+    return (*hold, policy.drain_deadline_s, policy.notifystop_deadline_s)
 
 
 def _unlike(pair: _Pair, one: Machine, other: Machine) -> str:
