@@ -46,7 +46,7 @@ simulate-long: $(READY)  ## simulate 10,000 hours on all cores, and measure how 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
 
-mutants: $(READY)  ## change the table, then the core's code, one thing at a time: who notices? (half an hour)
+mutants: $(READY)  ## change the table, then the core's code, one thing at a time: who notices? (up to an hour)
 	@$(BIN)/sessionfsm verify --mutate --policy /dev/null
 	@$(BIN)/python .ci/core_mutants.py $(ARGS)
 
