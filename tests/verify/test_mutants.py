@@ -324,7 +324,7 @@ def test_the_command_fails_if_one_survives(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
     file = tmp_path / "policy.toml"
-    file.write_text("session_ceiling_s = 10.0\ntransport_ceiling_s = 2.0\n")
+    file.write_text("session_ceiling_s = 5\ntransport_ceiling_s = 2\npace_ceiling_s = 1\nlogin_required_denials = 1\n")
     only(monkeypatch, lambda m: m.change == "quiet_hours in active, backoff: does not come from backoff")
     arguments = ["verify", "--mutate", "--machine", "sessionfsm.examples:quiet_hours", "--policy", str(file)]
     assert main(arguments) == ExitCode.FAILED
