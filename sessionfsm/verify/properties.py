@@ -29,6 +29,8 @@ _STORE_FAILED = Trigger.STORE_FAILED
 _RENEWAL_FAILED = Trigger.RENEWAL_FAILED
 _SESSION_EXPIRED = Trigger.SESSION_EXPIRED
 _Place: TypeAlias = tuple[int, History]
+_LONG_RUN = 100
+"""Operations in a row, after which every earlier number has been tried on a later operation."""
 ROUNDING_S = 1e-6
 """The same seconds, added up in another order, differ by less."""
 
@@ -40,7 +42,7 @@ STATEMENTS = {
     "P2": "every wait lies in [½ · its rung, its ceiling]; no ceiling above 15 min, no first rung or pace below 1 s",
     "P3": "exactly one operation is outstanding in every live state, the one that the state names",
     "P4": "for every configuration and every trigger that can occur there, exactly one row applies; "
-    "any other trigger is refused and changes nothing",
+    "any other trigger is refused and changes nothing; a step tells what was done",
     "P5": "stop orders the close and nothing else; after closed there is no command until the next start",
     "P6": "two requests in a row start at most longest deadline + ceiling apart; two polls at most one renewal "
     "deadline more, unless notifystart itself is denied or a renewal that is required fails; all while the store works",
@@ -50,7 +52,8 @@ STATEMENTS = {
     "P9": "the k-th wait on a ladder since its reset is its k-th rung",
     "P10": "waits falls only by a good or a silent poll, denials only by a good poll, hurries only by polled, and all "
     "three by stop or new credentials; only polled makes a session trusted",
-    "P11": "an outcome that does not carry the outstanding serial number changes nothing",
+    "P11": "an outcome that does not carry the outstanding serial number changes nothing; no number is given twice "
+    "in a run, and no session changes another",
     "P12": "only stop ends a session; start begins with a renewal",
     "P13": "the ladder follows the cause: session for a denied session, transport for everything else",
     "P14": "expired holds exactly from a loss until a renewal or a good poll succeeds, or new credentials come",
@@ -246,7 +249,15 @@ def _p2(graph: Graph) -> Finding:
 
 def _p4(graph: Graph) -> Finding:
     machine, session = graph.machine, graph.machine.session()
-    triggers = machine.triggers
+    triggers, nodes = machine.triggers, graph.nodes
+    for arcs in graph.arcs:
+        for source, target, _, step, _, _ in arcs:
+            before, after = nodes[source], nodes[target]
+            told = (step.source, step.target, step.before, step.after, step.raised, step.cleared)
+            up, now = before.signals, after.signals
+            if told != (before.state, after.state, before.memory, after.memory, now - up, up - now):
+                why = f"after {step.trigger} in {before.state} the step tells something else than was done"
+                return _finding("P4", why, [*graph.way_to(source), next(arc for arc in arcs if arc.step is step)])
     if graph.refused:
         node, move = graph.refused[0]
         why = f"{move.trigger} can occur in {graph.nodes[node].state}, and there is no row for it"
@@ -300,6 +311,11 @@ def _p6(graph: Graph, times: Times, shorten: bool) -> Finding:
     if longest > policy.longest_poll_s:
         return _finding("P6", f"a hint of the server can make a poll last {longest:g} s")
     figure = (silence, "s")
+    for node, snapshot in enumerate(graph.nodes):
+        renewal = snapshot.outstanding
+        if isinstance(renewal, Renew) and renewal.deadline_s != policy.renewal_deadline_s:
+            why = f"a renewal has a deadline of {renewal.deadline_s:g} s, not of {policy.renewal_deadline_s:g} s"
+            return _finding("P6", why, graph.way_to(node), figure)
     bound = policy.silence_bound_s + _own_s(graph)
     most = min(bound, 1200) + ROUNDING_S
     if silence > most:
@@ -376,6 +392,35 @@ def _p11(graph: Graph) -> Finding:
         if _changed(session, snapshot):
             why = f"a late outcome that was dropped changed something in {snapshot.state}"
             return _finding("P11", why, graph.way_to(node))
+    return _numbers_of_a_run(graph)
+
+
+def _numbers_of_a_run(graph: Graph) -> Finding:
+    """Make one long run without going back, beside another session: numbers only grow, and each counts once."""
+    session, other = graph.machine.session(), graph.machine.session()
+    untouched = other.snapshot()
+    node, given, path = 0, list[int](), list[Arc]()
+    while len(given) < _LONG_RUN and graph.arcs[node]:
+        arcs = [arc for arc in graph.arcs[node] if arc.move.trigger != _STOP] or graph.arcs[node]
+        arc = arcs[len(path) % len(arcs)]
+        trigger = arc.move.trigger
+        try:
+            late = trigger not in graph.machine.external
+            if late and any(session.handle(trigger, serial=old) is not None for old in given[:-1]):
+                return _finding("P11", f"{trigger} with the number of an earlier operation is not dropped", path)
+            step = session.handle(trigger, serial=given[-1] if given else None)
+        except TriggerRefused:
+            step = None
+        path.append(arc)
+        if step is None or session.state != graph.nodes[arc.target].state:
+            return _finding("P11", "a run that is not gone back in leads elsewhere than its steps do", path)
+        if step.command is not None:
+            if given and step.command.serial <= max(given):
+                return _finding("P11", f"the number {step.command.serial} is given again", path)
+            given.append(step.command.serial)
+        node = arc.target
+    if other.snapshot() != untouched:
+        return _finding("P11", "one session's run has changed another session", path)
     return _finding("P11", None)
 
 

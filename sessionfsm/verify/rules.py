@@ -121,6 +121,8 @@ def p9_kth_wait_is_kth_rung(seen: Seen) -> str | None:
     expected = rung(first, ceiling, number)
     if wait.rung_s != expected:
         return f"wait {number} on the {wait.ladder} ladder is {wait.rung_s:g} s, not {expected:g} s"
+    if wait.attempt != number:
+        return f"wait {number} on the {wait.ladder} ladder is called wait {wait.attempt}"
     if (wait.first_s, wait.ceiling_s) != (first, ceiling):
         return f"the wait says that its ladder goes from {wait.first_s:g} s to {wait.ceiling_s:g} s"
     return None

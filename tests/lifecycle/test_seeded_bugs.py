@@ -21,6 +21,7 @@ from sessionfsm.lifecycle import (
     Order,
     OwnOrder,
     Policy,
+    Renew,
     Row,
     State,
     StateEntry,
@@ -271,7 +272,9 @@ BUGS: Mapping[str, Bug] = {
         also="P8 P10 P19",
     ),
     "a silent poll takes denials back": Bug(
-        "P10", lambda: changed(T.SILENT, policy=ONE_RUNG, updates=added(Assign("denials", 0), to=T.SILENT)), also="P19"
+        "P10",
+        lambda: changed(T.SILENT, policy=ONE_RUNG, updates=added(Assign("denials", 0), to=T.SILENT)),
+        also="P9 P19",
     ),
     "a hurried poll proves the session": Bug(
         "P10", lambda: changed(T.HURRIED, updates=added(Assign("trusted", True), to=T.HURRIED)), also="P16 P17"
@@ -460,3 +463,65 @@ def test_a_ladder_that_does_not_climb_is_decided_too() -> None:
     assert report["P2"].verdict == report["P8"].verdict == "refuted"
     assert report.figures is not None
     assert report.figures.most_requests["no good poll"]["second"] is None
+
+
+# What only code can do wrong, and no table.
+
+
+class GivesNumbersAgain(Machine):
+    class Session(Lifecycle):
+        __slots__ = ()
+
+        def handle(self, trigger: str, *, serial: int | None = None) -> Step | None:
+            step = super().handle(trigger, serial=serial)
+            self._serial %= 4
+            return step
+
+    def session(self) -> Lifecycle:
+        return self.Session(self)
+
+
+class HasOneSession(Machine):
+    def session(self) -> Lifecycle:
+        if "only" not in vars(self):
+            vars(self)["only"] = super().session()
+        only: Lifecycle = vars(self)["only"]
+        return only
+
+
+class TellsAnotherStory(Machine):
+    class Session(Lifecycle):
+        __slots__ = ()
+
+        def handle(self, trigger: str, *, serial: int | None = None) -> Step | None:
+            step = super().handle(trigger, serial=serial)
+            return step._replace(target=S.ACTIVE) if step is not None and trigger == T.STORE_FAILED else step
+
+    def session(self) -> Lifecycle:
+        return self.Session(self)
+
+
+class GivesNoTime(Machine):
+    def _command(self, order: Order | OwnOrder, before: Memory, after: Memory) -> Command | None:
+        command = super()._command(order, before, after)
+        return replace(command, deadline_s=0.0) if isinstance(command, Renew) else command
+
+
+class MiscountsWaits(Machine):
+    def _wait(self, ladder: Ladder, attempt: int) -> Wait:
+        return replace(super()._wait(ladder, attempt), attempt=99)
+
+
+@pytest.mark.parametrize(
+    ("machine", "number"),
+    [
+        (GivesNumbersAgain, "P11"),
+        (HasOneSession, "P11"),
+        (TellsAnotherStory, "P4"),
+        (GivesNoTime, "P6"),
+        (MiscountsWaits, "P9"),
+    ],
+)
+def test_a_bug_in_the_code_of_a_machine_is_caught(machine: type[Machine], number: str) -> None:
+    """Numbers that come again, sessions that share what they remember, steps that lie: each is refuted."""
+    assert decide(machine(SMALL))[number].verdict == "refuted"
