@@ -231,6 +231,14 @@ def deaf_after_a_takeover(patch: Patch) -> None:
     patch.setattr(Driver, "_waited", resigned)
 
 
+def no_goodbye(patch: Patch) -> None:
+    """The session ends, and the server is not told."""
+
+    async def silent(self: Driver, deadline_s: float) -> None: ...
+
+    patch.setattr(Driver, "_notify_stop", silent)
+
+
 BUGS = (
     cursor_before_the_commit,
     cursor_in_a_transaction_of_its_own,
@@ -247,4 +255,5 @@ BUGS = (
     send_error_moves_the_session,
     health_of_the_task,
     deaf_after_a_takeover,
+    no_goodbye,
 )

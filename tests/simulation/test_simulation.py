@@ -40,6 +40,7 @@ FOUND = [
     (bugs.send_error_moves_the_session, 20, "P11"),
     (bugs.health_of_the_task, 4, "R8"),
     (bugs.deaf_after_a_takeover, 28, "P7"),
+    (bugs.no_goodbye, 0, "P5"),
 ]
 
 

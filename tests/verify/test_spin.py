@@ -246,7 +246,9 @@ def test_a_table_that_cannot_be_written_leaves_no_folder(monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     table = table_for(POLICY)
-    odd = Row(trigger=T.WAKE, sources=(), target=S.ACTIVE, order=Order.POLL, reason="", updates=(Assign("expired", 1),))
+    odd = Row(
+        trigger=T.WAKE, sources=(), target=S.ACTIVE, order=Order.POLL, reason="", updates=(Assign("waits", 2**40),)
+    )
     with pytest.raises(DefinitionError, match="cannot be written as Promela"):
         Spin(Machine(POLICY, replace(table, rows=(*table.rows, odd))))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cc", "spin"]

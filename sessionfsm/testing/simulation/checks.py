@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from sessionfsm.lifecycle import Machine
+from sessionfsm.lifecycle import Close, Machine
 from sessionfsm.session import Record, Violation
 from sessionfsm.testing.judge import judge_wire
 from sessionfsm.testing.wirelog import Exchange
@@ -56,8 +56,18 @@ def judge_run(ledger: Ledger, run: Run, log: list[Exchange], machine: Machine) -
         if silence > policy.silence_bound_s + own_s + ROUNDING_S and not troubled(ledger, log[-1].started_s, until):
             what = f"{silence:.1f} s without a request before the end; {policy.silence_bound_s + own_s:g} s are allowed"
             yield Violation(property="P6", at_s=until, what=what, number=log[-1].number)
+    yield from _goodbye(run)
     yield from _records_on_the_wire(run, log)
     yield from _prompt(ledger, run)
+
+
+def _goodbye(run: Run) -> Iterator[Violation]:
+    """``notifystop`` is said once, at the end of a session that the server knows, and else never."""
+    closes = [record.command for record in run.records if isinstance(record.command, Close)]
+    due = sum(close.notify for close in closes)
+    if run.goodbyes != due and not run.cancelled:
+        what = f"notifystop was said {run.goodbyes} times, and was ordered {due} times"
+        yield Violation(property="P5", at_s=run.ended_s, what=what, number=0)
 
 
 def _records_on_the_wire(run: Run, log: list[Exchange]) -> Iterator[Violation]:

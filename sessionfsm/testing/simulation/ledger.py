@@ -64,6 +64,7 @@ class Run:
     stop_s: float = math.inf
     last_request: int | None = None
     cancelled: bool = False
+    goodbyes: int = 0
     records: list[Record] = field(default_factory=list)
 
 
@@ -124,6 +125,11 @@ class Ledger:
         if self._after_the_end > _MOST_AFTER_THE_END:
             self.endless = True
             raise Endless
+
+    def said_goodbye(self) -> None:
+        """A ``notifystop`` goes out."""
+        if self.runs:
+            self.runs[-1].goodbyes += 1
 
     def polled(self, cursor: str) -> None:
         """A poll goes out."""

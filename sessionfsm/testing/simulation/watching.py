@@ -105,6 +105,8 @@ class WatchedTransport(httpx.AsyncBaseTransport):
         endpoint = request.url.path.rpartition("/")[2]
         if endpoint in ("getupdates", "notifystart"):
             self._ledger.requested(endpoint)
+        elif endpoint == "notifystop":
+            self._ledger.said_goodbye()
         if endpoint not in ("getupdates", "sendmessage"):
             return await self._inner.handle_async_request(request)
         document = json.loads(await request.aread())

@@ -44,7 +44,7 @@ def cell_type(machine: Machine, cell: str) -> str:
 def _guard(guard: Guard, machine: Machine) -> str:
     match guard:
         case Is(flag=flag, value=value):
-            return _flag(value, machine) and flag if value else f"!{flag}"
+            return flag if value else f"!{flag}"
         case Below(counter=counter, limit=limit):
             return f"{counter} < {_whole(limit, machine)}"
         case AtLeast(counter=counter, limit=limit):
@@ -55,20 +55,12 @@ def _update(update: Update, machine: Machine) -> str:
     if not isinstance(update, Assign):
         counter, most = update.counter, f"MOST_{update.counter}"
         return f"{counter} = ({counter} < {most} -> {counter} + 1 : {most})"
-    flag = isinstance(MEMORY[update.cell], bool)
-    return f"{update.cell} = {_flag(update.value, machine) if flag else _whole(update.value, machine)}"
-
-
-def _flag(value: object, machine: Machine) -> str:
-    if not isinstance(value, bool):
-        raise DefinitionError(
-            f"table {machine.table.name!r} cannot be written as Promela: {value!r} is no flag's value"
-        )
-    return str(value).lower()
+    value = update.value
+    return f"{update.cell} = {str(value).lower() if isinstance(value, bool) else _whole(value, machine)}"
 
 
 def _whole(value: object, machine: Machine) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+    if not isinstance(value, int) or abs(value) > _LARGEST:
         raise DefinitionError(
             f"table {machine.table.name!r} cannot be written as Promela: {value!r} is no whole number that it knows"
         )
