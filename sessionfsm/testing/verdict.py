@@ -12,7 +12,7 @@ __all__ = ["judged"]
 
 
 def judged(reply: Reply, endpoint: str) -> Reply:
-    """Return *reply* with its code and, for a poll, whether it is good (protocol, sections 4.1 and 4.4)."""
+    """Return *reply* with its code and, for a poll, whether it is good and may bring news (protocol, 4.1 and 4.4)."""
     if reply.answer != "body" or not 200 <= reply.status < 300:
         return reply
     try:
@@ -32,7 +32,9 @@ def judged(reply: Reply, endpoint: str) -> Reply:
         return replace(reply, answer="ok")
     messages, cursor = document.get("msgs"), document.get("get_updates_buf")
     good = isinstance(messages, list) or (isinstance(cursor, str) and bool(cursor))
-    return replace(reply, good=good, answer="empty" if good else "hollow")
+    # Whether a message is new to the client nobody knows here; if it is, the client has a reason to hurry (P8).
+    news = isinstance(messages, list) and any(isinstance(each, dict) for each in messages)
+    return replace(reply, good=good, news=news, answer="empty" if good else "hollow")
 
 
 def _code(value: object) -> int:

@@ -174,6 +174,16 @@ def test_a_session_that_is_just_being_stopped_from_inside_is_followed_by_one_tha
     assert (found.sessions, found.handled) == (2, found.messages)
 
 
+def test_a_message_in_a_body_of_ones_own_may_be_news(machine: Machine) -> None:
+    """Seed 3474: the judge of the wire saw no news in it, and then five requests at once were too many (P8)."""
+    entries = (
+        faults.Takeover(at_s=1, answer_held=True),
+        faults.Body(at_s=1.52, endpoint="getupdates", body=b'{"msgs":[{"message_id":1e400}]}'),
+    )
+    found = simulate(schedule=Schedule(seed=3474, duration_s=5.08, entries=entries), machine=machine)
+    assert found.violations == ()
+
+
 @pytest.mark.parametrize("seed", [6, 7])
 def test_the_same_seed_is_the_same_life(seed: int, machine: Machine) -> None:
     """Word for word, on asyncio and on trio; chance outside of it is as it was before."""
