@@ -31,7 +31,7 @@ from .printed import Printed
 from .problems import CommandError
 from .simulation_progress import progress
 from .simulation_report import broke, report, shrunk_dict, verdict, world_of
-from .simulation_tally import Tally
+from .simulation_tally import Tally, counted
 from .stop_signals import StopSignals
 
 __all__ = ["simulate"]
@@ -98,7 +98,8 @@ def _one(args: argparse.Namespace, schedule: Schedule, machine: Machine, out: Pr
     tally = Tally(1)
     if tell is not None:
         out.line(
-            f"seed {schedule.seed} on {schedule.backend}: {len(schedule.entries)} happenings in {world_of(schedule)}"
+            f"seed {schedule.seed} on {schedule.backend}: "
+            f"{counted(len(schedule.entries), 'happening')} in {world_of(schedule)}"
         )
     result = simulate_one(schedule=schedule, machine=machine, narrator=tell)
     tally.add(result)

@@ -9,9 +9,14 @@ from typing import Any
 
 from sessionfsm.testing.simulation import SimulationResult
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "counted"]
 
 _COUNTED = ("sessions", "polls", "renewals", "sends", "messages", "handled", "parked")
+
+
+def counted(number: int, name: str) -> str:
+    """Return how many there are, as one says it."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 class Tally:
@@ -74,11 +79,12 @@ class Tally:
         """Yield the summary."""
         counts = self._counts
         loops = ", ".join(f"{number} on {backend}" for backend, number in sorted(self._backends.items())) or "none"
-        yield f"{self.seeds:,} {'seed' if self.seeds == 1 else 'seeds'}: {loops}"
-        yield f"{self.hours:,.1f} simulated hours in {self.took_s:.1f} s: {self.rate:.1f} h per second"
+        yield f"{counted(self.seeds, 'seed')}: {loops}"
+        rate = f"{self.rate:.1f}" if self.rate >= 0.1 else f"{self.rate:.1g}"
+        yield f"{self.hours:,.1f} simulated hours in {self.took_s:.1f} s: {rate} h per second"
+        wire = (counted(counts[f"{name}s"], name) for name in ("session", "poll", "renewal", "send"))
         yield (
-            f"{counts['sessions']:,} sessions, {counts['polls']:,} polls, {counts['renewals']:,} renewals, "
-            f"{counts['sends']:,} sends; {counts['messages']:,} messages written, {counts['handled']:,} handled, "
+            f"{', '.join(wire)}; {counted(counts['messages'], 'message')} written, {counts['handled']:,} handled, "
             f"{counts['parked']:,} parked"
         )
 

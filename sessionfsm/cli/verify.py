@@ -77,6 +77,8 @@ def add_to(commands: Commands) -> None:
 def _call(args: argparse.Namespace) -> int:
     if args.certificate is not None and not args.prove:
         raise CommandError("--certificate keeps what --prove proves; give both")
+    if args.limit is not None and (args.prove or args.check is not None or args.export is not None):
+        raise CommandError("--limit bounds a search, and this asks for none; leave it out")
     if args.export is not None or args.output is not None:
         from .exporting import export
 

@@ -45,7 +45,7 @@ def test_a_bug_is_made_small_told_saved_and_replayed(tmp_path: Path, capsys: pyt
     assert file.read_text().count("[[fault]]") == 1
     assert main(["simulate", "--faults", str(file), "--machine", BUG]) == ExitCode.FAILED
     again = capsys.readouterr().out
-    assert again.startswith("seed 1 on asyncio: 1 happenings in ")
+    assert again.startswith("seed 1 on asyncio: 1 happening in ")
     assert "broke P13 at " in again
 
 

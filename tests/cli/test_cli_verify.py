@@ -66,6 +66,7 @@ def test_what_is_not_searched_to_the_end_is_undecided(capsys: pytest.CaptureFixt
         (["--policy", "/nowhere.toml"], "cannot be read"),
         (["--limit", "0"], "not a whole number above 0"),
         (["--limit", "many"], "not a whole number above 0"),
+        (["--prove", "--limit", "5"], "this asks for none"),
         (["extra"], "an argument too many"),
     ],
 )
