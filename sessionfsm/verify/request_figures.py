@@ -2,7 +2,7 @@
 How many requests a session can make in a window of time, exactly: in a second, a minute, an hour.
 
 The graph is reduced to its requests, with the least time between one and the next. The least mean time of a cycle says
-how fast they can come in the long run; what a way gains on that mean can be bounded for every request that it ends
+how fast they can come in the long run; what a way gains on that mean can be bounded for every request that it begins
 with, and so only the few ways that could still hold as many requests as are asked for have to be followed.
 """
 
@@ -101,24 +101,24 @@ class _Pace:
     How fast requests can follow each other.
 
     With the least mean time of a cycle taken off every step, no cycle gains anything; so what a way can gain at most is
-    known for each request at its end, and a way backward that cannot make up for what it has lost is given up.
+    known for each request that it begins with, and a way that cannot make up any more for what it has lost is given up.
     """
 
     def __init__(self, ways: _Ways) -> None:
         self._ways = ways
-        self._before: dict[int, list[tuple[int, int]]] = {node: [] for node in ways}
+        self._back: _Ways = {node: {} for node in ways}
         for node, following in ways.items():
             for target, length in following.items():
-                self._before[target].append((node, length))
+                self._back[target][node] = length
         # The mean is time / steps. Where no cycle is, any mean will do that no window is long enough for.
         self._time, self._steps = round(max(WINDOWS_S.values()) * _NS) + 1, 1
         while isinstance(gains := self._gains(), list):
-            self._time = sum(self._ways[node][target] for node, target in pairwise([*gains, gains[0]]))
+            self._time = sum(self._back[node][before] for node, before in pairwise([*gains, gains[0]]))
             self._steps = len(gains)
         self._most_gain = gains
 
     def _gains(self) -> dict[int, int] | list[int]:
-        """Return the least that a way to each request can take, less the mean for each step; or a faster cycle."""
+        """Return the least that a way from each request can take, less the mean for each step; or a faster cycle."""
         time, steps = self._time, self._steps
         gains = dict.fromkeys(self._ways, 0)
         came: dict[int, int] = {}
@@ -128,7 +128,7 @@ class _Pace:
             node = pending.popleft()
             waiting.discard(node)
             here = gains[node] - time
-            for target, length in self._ways[node].items():
+            for target, length in self._back[node].items():
                 there = here + length * steps
                 if there < gains[target]:
                     gains[target] = there
@@ -155,32 +155,32 @@ class _Pace:
         return count
 
     def _possible(self, count: int, window: int) -> bool:
-        """Return whether *count* requests fit: is there a way of so many, backward from its last one?"""
+        """Return whether *count* requests fit: is there a way of so many?"""
         most = window * self._steps - self._time * (count - 1)
         gains = self._most_gain
         layers = [{node: 0 for node, gain in gains.items() if gain <= most}]
         met: dict[frozenset[tuple[int, int]], int] = {}
         while len(layers) < count:
-            before: dict[int, int] = {}
+            following: dict[int, int] = {}
             in_time = most + self._time * (count - 1 - len(layers))
             for node, lost in layers[-1].items():
-                for source, length in self._before[node]:
+                for target, length in self._ways[node].items():
                     there = lost + length * self._steps - self._time
-                    if there <= in_time and gains[source] + there <= most and there < before.get(source, math.inf):
-                        before[source] = there
-            if not before:
+                    if there <= in_time and gains[target] + there <= most and there < following.get(target, math.inf):
+                        following[target] = there
+            if not following:
                 return False
             if count > _MANY:
-                first = met.setdefault(frozenset(before.items()), len(layers))
+                first = met.setdefault(frozenset(following.items()), len(layers))
                 if first != len(layers):  # from here on it comes again and again
                     layers.append(layers[first + (count - 1 - first) % (len(layers) - first)])
                     break
-            layers.append(before)
+            layers.append(following)
         return any(lost <= most for lost in layers[-1].values())
 
 
 def _cycle(came: Mapping[int, int]) -> list[int]:
-    """Return a cycle of the way that each request was come to by, in order; empty if there is none."""
+    """Return a cycle of the ways that were found, each request before the one it was found from; else nothing."""
     done: set[int] = set()
     for start in came:
         trail: dict[int, None] = {}
