@@ -94,9 +94,18 @@ class TriggerRefused(SessionFSMError):
 
     def __init__(self, trigger: str, state: str, accepted: Sequence[str]) -> None:
         super().__init__(trigger, state, accepted)
-        self.trigger = trigger
-        self.state = state
-        self.accepted = tuple(accepted)
+
+    @property
+    def trigger(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def state(self) -> str:
+        return str(self.args[1])
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        return tuple(self.args[2])
 
     def __str__(self) -> str:  # made when it is read: a search is refused by the ten thousand
         listed = ", ".join(repr(name) for name in self.accepted) or "none"

@@ -220,13 +220,13 @@ class Machine:
         row, after = taken.row, self._updated(memory, taken.row)
         command = self._command(row.order, memory, after)
         return _Answer(
-            target=taken.state,
-            after=after,
-            command=self._maker(command) if command is not None else None,
-            ends=row.order is _NOTHING,
-            clears=row.clears_signals,
-            raised=self._raised(row.order, after),
-            reason=row.reason,
+            taken.state,
+            after,
+            self._maker(command) if command is not None else None,
+            row.order is _NOTHING,
+            row.clears_signals,
+            self._raised(row.order, after),
+            row.reason,
         )
 
     def _take(self, state: str, memory: Memory, trigger: str) -> _Asked | None:

@@ -172,14 +172,12 @@ class Graph:
         return sum(len(arcs) for arcs in self.arcs)
 
     @cached_property
-    def onward(self) -> list[list[Onward]]:
+    def alike(self) -> list[int]:
         """
-        For each configuration what can follow in the same run, as far as time goes.
+        For each configuration the first one that differs from it in nothing but the signals that are up.
 
-        Signals have no say in it. Where that is so indeed, configurations that differ in nothing else are taken for
-        one: the first of them, and the others have nothing here.
+        Signals should have no say in what follows. If they have, each configuration stands for itself.
         """
-        arcs = [[arc for arc in arcs if arc.move.trigger not in ANEW] for arcs in self.arcs]
         first: dict[tuple[object, ...], int] = {}
         alike = [
             first.setdefault((node.state, node.memory, id(node.outstanding)), number)
@@ -187,13 +185,19 @@ class Graph:
         ]
 
         def follows(node: int) -> list[tuple[object, ...]]:
-            return [(alike[arc.target], arc.step.command, arc.move) for arc in arcs[node]]
+            return [(alike[arc.target], arc.step.command, arc.move) for arc in self.arcs[node]]
 
         if any(one != node and follows(one) != follows(node) for node, one in enumerate(alike)):
-            alike = list(range(len(self.nodes)))
+            return list(range(len(self.nodes)))
+        return alike
+
+    @cached_property
+    def onward(self) -> list[list[Onward]]:
+        """For each configuration what can follow in the same run; nothing where another one stands for it."""
+        alike = self.alike
         return [
-            [Onward(alike[arc.target], arc) for arc in arcs[node]] if one == node else []
-            for node, one in enumerate(alike)
+            [Onward(alike[arc.target], arc) for arc in arcs if arc.move.trigger not in ANEW] if one == node else []
+            for (node, one), arcs in zip(enumerate(alike), self.arcs, strict=True)
         ]
 
     @cached_property

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from sessionfsm.errors import TriggerRefused
-from sessionfsm.lifecycle import Ladder, Lifecycle, Machine, Own, Poll, Renew, Snapshot, Trigger, Wait
+from sessionfsm.lifecycle import Ladder, Lifecycle, Machine, Own, Poll, Renew, Signal, Snapshot, Trigger, Wait
 
 from . import bounds, shortest
 from .bounds import Times
@@ -18,7 +18,7 @@ from .explore import LIMIT, Arc, Graph, explore
 from .history import History, Scale, is_good, is_loss
 from .report import Figures, Finding, Report
 from .request_figures import most_requests
-from .rules import NAMED, RULES, Rule, Seen, is_live, rules_for
+from .rules import NAMED, OF_SIGNALS, RULES, Rule, Seen, is_live, rules_for
 
 __all__ = ["STATEMENTS", "decide"]
 
@@ -29,6 +29,7 @@ _STORE_FAILED = Trigger.STORE_FAILED
 _RENEWAL_FAILED = Trigger.RENEWAL_FAILED
 _SESSION_EXPIRED = Trigger.SESSION_EXPIRED
 _Place: TypeAlias = tuple[int, History]
+_NO_SIGNALS: frozenset[Signal] = frozenset()
 _LONG_RUN = 100
 """Operations in a row, after which every earlier number has been tried on a later operation."""
 ROUNDING_S = 1e-6
@@ -163,11 +164,16 @@ def _decide_rules(graph: Graph) -> dict[str, Finding]:
     came: dict[_Place, tuple[_Place, Arc] | None] = {start: None}
     queue = deque([start])
     rules: dict[tuple[str, type], list[tuple[str, Rule]]] = {}
+    of_signals = [(number, RULES[number]) for number in OF_SIGNALS]
+    judged: set[tuple[int, History]] = set()
     broken: dict[str, tuple[str, list[Arc]]] = {}
     while queue:
         here = queue.popleft()
         node, history = here
         before, told = nodes[node], None
+        apart_from_signals = (graph.alike[node], history._replace(signals=_NO_SIGNALS) if history.signals else history)
+        again = apart_from_signals in judged
+        judged.add(apart_from_signals)
         renewing = isinstance(before.outstanding, Renew)
         for arc in graph.arcs[node]:
             _, target, move, step, _, _ = arc
@@ -182,7 +188,7 @@ def _decide_rules(graph: Graph) -> dict[str, Finding]:
                 speaking = rules[kind] = rules_for(*kind)
             loss = is_loss(trigger, history)
             seen = Seen(policy, before, after, trigger, command, history, then, loss, named[after.state])
-            for number, rule in speaking:
+            for number, rule in of_signals if again else speaking:
                 if (why := rule(seen)) and number not in broken:
                     broken[number] = (why, [*_path(came, here), arc])
             there = (target, then)
@@ -253,9 +259,9 @@ def _p4(graph: Graph) -> Finding:
     for arcs in graph.arcs:
         for source, target, _, step, _, _ in arcs:
             before, after = nodes[source], nodes[target]
-            told = (step.source, step.target, step.before, step.after, step.raised, step.cleared)
             up, now = before.signals, after.signals
-            if told != (before.state, after.state, before.memory, after.memory, now - up, up - now):
+            told = (step.source, step.target, step.before, step.after, (up | step.raised) - step.cleared)
+            if told != (before.state, after.state, before.memory, after.memory, now):
                 why = f"after {step.trigger} in {before.state} the step tells something else than was done"
                 return _finding("P4", why, [*graph.way_to(source), next(arc for arc in arcs if arc.step is step)])
     if graph.refused:

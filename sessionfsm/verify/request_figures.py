@@ -58,33 +58,45 @@ at once. In each of them nobody calls ``wake``, nor tells the session a trigger 
 def most_requests(graph: Graph) -> dict[str, dict[str, int | None]]:
     """Return the most requests by scenario and window; ``None`` where there is no bound."""
     found: dict[str, dict[str, int | None]] = {}
+    steps = _steps(graph)
     for scenario in SCENARIOS:
-        pace = _Pace(_between_requests(graph, SCENARIOS[scenario]))
+        pace = _Pace(_between_requests(graph, steps, SCENARIOS[scenario]))
         found[scenario] = {window: pace.most(round(length_s * _NS)) for window, length_s in WINDOWS_S.items()}
     return found
 
 
 def most_requests_in(graph: Graph, scenario: str, window_s: float) -> int | None:
     """Return the most requests in a closed window of *window_s* seconds; ``None`` if there is no bound."""
-    return _Pace(_between_requests(graph, SCENARIOS[scenario])).most(round(window_s * _NS))
+    return _Pace(_between_requests(graph, _steps(graph), SCENARIOS[scenario])).most(round(window_s * _NS))
 
 
 _Ways: TypeAlias = dict[int, dict[int, int]]
+_Steps: TypeAlias = list[list[tuple[int, int, bool, Arc]]]
 
 
-def _between_requests(graph: Graph, allowed: Callable[[Graph, int, Arc], bool]) -> _Ways:
-    """Return for each request which can be the next ones, and after how many nanoseconds at least."""
+def _steps(graph: Graph) -> _Steps:
+    """Return for each configuration its arcs: where to, after how many nanoseconds, and whether a request starts."""
     asking = [isinstance(node.outstanding, Renew | Poll) for node in graph.nodes]
+    return [
+        [
+            (target, round(arc.least_s * _NS), asking[target] and arc.step.command is not None, arc)
+            for target, arc in arcs
+        ]
+        for arcs in graph.onward
+    ]
+
+
+def _between_requests(graph: Graph, steps: _Steps, allowed: Callable[[Graph, int, Arc], bool]) -> _Ways:
+    """Return for each request which can be the next ones, and after how many nanoseconds at least."""
 
     def next_requests(node: int) -> dict[int, int]:
         nearest: dict[int, int] = {}
         passed, pending = {node: 0}, [node]  # waits, and operations of a user's own, may lie between
         while pending:
             at = pending.pop()
-            for target, arc in graph.onward[at]:
+            for target, length, starts, arc in steps[at]:
                 if allowed(graph, at, arc):
-                    when = passed[at] + round(arc.least_s * _NS)
-                    starts = asking[target] and arc.step.command is not None
+                    when = passed[at] + length
                     times = nearest if starts else passed
                     if when < times.get(target, math.inf):
                         times[target] = when
@@ -93,7 +105,8 @@ def _between_requests(graph: Graph, allowed: Callable[[Graph, int, Arc], bool]) 
         return nearest
 
     # One that nothing can follow is a request all the same.
-    return {node: next_requests(node) for node, asks in enumerate(asking) if asks}
+    requests = (node for node, one in enumerate(graph.alike) if one == node)
+    return {node: next_requests(node) for node in requests if isinstance(graph.nodes[node].outstanding, Renew | Poll)}
 
 
 class _Pace:

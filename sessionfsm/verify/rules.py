@@ -9,7 +9,7 @@ from sessionfsm.lifecycle import Close, Command, Ladder, Policy, Poll, Renew, Sn
 
 from .history import History, is_good, rung
 
-__all__ = ["NAMED", "RULES", "Rule", "Seen", "is_live", "rules_for"]
+__all__ = ["NAMED", "OF_SIGNALS", "RULES", "Rule", "Seen", "is_live", "rules_for"]
 
 _LADDERS = frozenset(Ladder)
 _TRIGGERS = frozenset(Trigger)
@@ -244,6 +244,9 @@ RULES: Mapping[str, Rule] = {
     "P18": p18_three_hollow_are_a_loss,
     "P19": p19_signals_say_what_is,
 }
+
+OF_SIGNALS = frozenset({"P19"})
+"""The only rules that may look at signals: the others are not asked again where nothing but these differs."""
 
 _SPEAK_OF: Mapping[str, tuple[frozenset[str], frozenset[type]]] = {
     "P1": (frozenset(), frozenset({Poll})),
