@@ -86,10 +86,7 @@ class TriggerRefused(SessionFSMError):
     """
     A trigger that is not possible now. The session was not changed.
 
-    Attributes:
-        trigger: What was asked.
-        state: The state it was asked in.
-        accepted: The triggers that this state accepts.
+    Its message is made when it is read: a search is refused by the ten thousand.
     """
 
     def __init__(self, trigger: str, state: str, accepted: Sequence[str]) -> None:
@@ -97,17 +94,20 @@ class TriggerRefused(SessionFSMError):
 
     @property
     def trigger(self) -> str:
+        """What was asked."""
         return str(self.args[0])
 
     @property
     def state(self) -> str:
+        """The state it was asked in."""
         return str(self.args[1])
 
     @property
     def accepted(self) -> tuple[str, ...]:
+        """The triggers that this state accepts."""
         return tuple(self.args[2])
 
-    def __str__(self) -> str:  # made when it is read: a search is refused by the ten thousand
+    def __str__(self) -> str:
         listed = ", ".join(repr(name) for name in self.accepted) or "none"
         return f"no transition for {self.trigger!r} in state {self.state!r} (accepted here: {listed})"
 
