@@ -111,7 +111,7 @@ class _Longest:
         Return the longest time from the start of *node*'s operation to the end of a way; minus infinity without one.
 
         Raises:
-            Unbounded: If there is a cycle.
+            _Unbounded: If there is a cycle.
         """
         if node in self._found:
             return self._found[node][0]
