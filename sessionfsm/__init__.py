@@ -17,12 +17,14 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .config import load_policy
     from .errors import (
+        AccountInUse,
         AddressError,
         BadRequest,
         BrokenAnswer,
         ConnectFailed,
         ConnectionLost,
         ConversationClosed,
+        CredentialsExposed,
         CredentialsMissing,
         DeadlineExceeded,
         DefinitionError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         SessionFSMError,
         SessionLost,
         StatusError,
+        StorageFull,
         StoreError,
         TraceError,
         TransportError,
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from .lifecycle import Machine, Policy, Signal, State
     from .secret import Secret
     from .session import Health, Record, RecordMonitor, Session, Violation
-    from .store import MemoryStore, Store
+    from .store import Credentials, CredentialStore, MemoryCredentials, MemoryStore, MessageState, Store, Stored
     from .trace import TraceWriter, check_trace
 
 # Where each public name lives. Modules are imported when a name is first used: `sessionfsm --help` needs none of them.
@@ -63,6 +66,11 @@ _HOMES = {
     "Secret": "secret",
     "Store": "store",
     "MemoryStore": "store",
+    "Stored": "store",
+    "MessageState": "store",
+    "Credentials": "store",
+    "CredentialStore": "store",
+    "MemoryCredentials": "store",
     "TraceWriter": "trace",
     "check_trace": "trace",
     "SessionFSMError": "errors",
@@ -71,7 +79,10 @@ _HOMES = {
     "AddressError": "errors",
     "TriggerRefused": "errors",
     "CredentialsMissing": "errors",
+    "CredentialsExposed": "errors",
+    "AccountInUse": "errors",
     "StoreError": "errors",
+    "StorageFull": "errors",
     "TraceError": "errors",
     "PropertyBroken": "errors",
     "ILinkError": "errors",
@@ -105,6 +116,11 @@ __all__ = [
     "Secret",
     "Store",
     "MemoryStore",
+    "Stored",
+    "MessageState",
+    "Credentials",
+    "CredentialStore",
+    "MemoryCredentials",
     "TraceWriter",
     "check_trace",
     "SessionFSMError",
@@ -113,7 +129,10 @@ __all__ = [
     "AddressError",
     "TriggerRefused",
     "CredentialsMissing",
+    "CredentialsExposed",
+    "AccountInUse",
     "StoreError",
+    "StorageFull",
     "TraceError",
     "PropertyBroken",
     "ILinkError",

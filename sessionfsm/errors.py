@@ -10,7 +10,10 @@ Every error that sessionfsm raises, in one tree.
     ├── TriggerRefused                 this trigger is not possible in this state; nothing was changed
     ├── CredentialsMissing             there is no token
     ├── TraceError                     a trace that cannot be read, or a file that none can be written to
+    ├── CredentialsExposed             stored credentials that others can read; says what to type
+    ├── AccountInUse                   somebody else polls for this account; says who
     ├── StoreError                     the store could not do what it was asked; nothing was half done
+    │   └── StorageFull                an account has as many messages in the store as it may have
     ├── PropertyBroken                 a session did what its machine cannot do; a monitor ended it
     └── ILinkError                     a call to iLink did not succeed
         ├── SessionLost                the session: -14, or HTTP 401 / 403
@@ -32,12 +35,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "AccountInUse",
     "AddressError",
     "BadRequest",
     "BrokenAnswer",
     "ConnectFailed",
     "ConnectionLost",
     "ConversationClosed",
+    "CredentialsExposed",
     "CredentialsMissing",
     "DeadlineExceeded",
     "DefinitionError",
@@ -48,6 +53,7 @@ __all__ = [
     "SessionFSMError",
     "SessionLost",
     "StatusError",
+    "StorageFull",
     "StoreError",
     "TraceError",
     "TransportError",
@@ -116,8 +122,34 @@ class CredentialsMissing(SessionFSMError):
     """There is no token, or it is empty."""
 
 
+class CredentialsExposed(SessionFSMError):
+    """Stored credentials are not used, because others than their owner can read or change them."""
+
+
+class AccountInUse(SessionFSMError):
+    """
+    Somebody else polls for this account. Two pollers would take each other's messages.
+
+    Attributes:
+        account: Which account.
+        pid: The process that has it; ``None`` if it did not say.
+        holder: More about that process, in words; may be empty.
+    """
+
+    def __init__(self, account: str, *, pid: int | None = None, holder: str = "") -> None:
+        who = "a process that did not leave its number" if pid is None else f"process {pid}"
+        super().__init__(f"account {account} is in use by {who}{f' ({holder})' if holder else ''}; stop it first")
+        self.account = account
+        self.pid = pid
+        self.holder = holder
+
+
 class StoreError(SessionFSMError):
     """The store could not do what it was asked. Nothing was half done."""
+
+
+class StorageFull(StoreError):
+    """An account has as many messages in the store as it may have, and none is old enough to be forgotten."""
 
 
 class TraceError(SessionFSMError):

@@ -131,9 +131,11 @@ class ILinkClient:
             CredentialsMissing: If the token is empty.
             DefinitionError: If it could not stand in a header, or *base_url* is not allowed.
         """
-        checked = check_token(token)
-        self._base_url = check_base_url(base_url, self._allow_hosts)
-        self._token = checked
+        self._token, self._base_url = self.check_credentials(token, base_url)
+
+    def check_credentials(self, token: Secret | str, base_url: str) -> tuple[Secret, str]:
+        """Return both as they would be used. Raises what :meth:`replace_credentials` raises, and changes nothing."""
+        return check_token(token), check_base_url(base_url, self._allow_hosts)
 
     async def get_updates(self, cursor: Secret | None, *, deadline_s: float, fresh: bool = False) -> Updates:
         """

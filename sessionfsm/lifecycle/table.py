@@ -486,7 +486,7 @@ _ROWS = (
         target=S.BACKOFF,
         updates=_WAIT_TRANSPORT,
         order=Order.WAIT_TRANSPORT,
-        reason="the batch could not be committed: nothing more is fetched until it is",
+        reason="storage: the store failed, and nothing more is fetched until it works",
     ),
     Row(
         trigger=T.RETRY_DUE,

@@ -183,6 +183,7 @@ class Driver:
             polls=self.polls,
             in_hand=self.inbox.in_hand,
             uncommitted=self.operations.uncommitted,
+            storage=self.operations.trouble,
         )
 
     async def _round(self, command: Command) -> Command | None:
@@ -295,7 +296,7 @@ class Driver:
             logger.info("%s: the goodbye was not heard: %s", self.operations.account, error)
 
     def _adopted(self, command: Renew) -> None:
-        self.inbox.add_account(self.operations.account)
+        self.inbox.succeed(self.operations.account)
         self._handle(T.CREDENTIALS_CHANGED, command)
 
     def _handle(self, trigger: str, command: Command | None = None, seen: Seen | None = None) -> Command | None:

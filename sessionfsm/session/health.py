@@ -27,6 +27,7 @@ class Health:
         polls: Good polls so far.
         in_hand: Messages that are with handlers now.
         uncommitted: Batches that are in memory only, because the store failed.
+        storage: What is wrong with the store, in words; empty while it works. Nothing is polled meanwhile.
     """
 
     account: str
@@ -41,6 +42,7 @@ class Health:
     polls: int
     in_hand: int
     uncommitted: int
+    storage: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, fit for JSON."""

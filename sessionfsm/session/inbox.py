@@ -10,12 +10,12 @@ import logging
 import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 
 from sessionfsm.errors import StoreError
-from sessionfsm.store import Runner, Store, Stored, ask
+from sessionfsm.store import Stored, StoreWriter
 
 __all__ = ["ATTEMPTS", "Inbox"]
 
@@ -31,14 +31,6 @@ _WIDEST = 10_000
 """How far the window opens when everybody in it waits for a handler that does not return."""
 
 
-@dataclass(slots=True)
-class _Source:
-    """How far an account's messages have been read from the store."""
-
-    last: int = 0
-    more: bool = True
-
-
 class Inbox:
     """
     Hands out messages.
@@ -47,15 +39,17 @@ class Inbox:
     meanwhile its sender's later messages wait.
 
     Args:
-        store: Where the messages are.
-        run: How the store is called.
+        writer: The way to the store in which the messages are.
         account: Whose messages.
     """
 
-    def __init__(self, store: Store, run: Runner, account: str) -> None:
-        self._store = store
-        self._run = run
-        self._sources = {account: _Source()}
+    def __init__(self, writer: StoreWriter, account: str) -> None:
+        self._writer = writer
+        self._store = writer.store
+        self._account = account
+        self._last = 0  # so far the store has been read
+        self._more = True  # there may be more in it
+        self._known: set[int] = set()  # numbers above the last that have been read nevertheless
         self._queues: dict[str, deque[Stored]] = {}
         self._in_hand: dict[str, Stored] = {}  # by sender
         self._holders: dict[str, int] = {}  # which task has it, by sender
@@ -72,20 +66,32 @@ class Inbox:
         """How many messages are with handlers."""
         return len(self._in_hand)
 
-    def add_account(self, account: str) -> None:
-        """Hand out this account's messages too: after a login, the user's bot has another id."""
-        self._sources.setdefault(account, _Source())
-        self._wake()
+    def succeed(self, account: str) -> None:
+        """Hand out this account's messages from now on: it has got those that are left of the one before it."""
+        held = (*self._in_hand.values(), *self._unmarked, *(each for queue in self._queues.values() for each in queue))
+        self._known = {stored.number for stored in held}
+        self._account, self._last = account, 0
+        self.recheck()
 
     def arrived(self, messages: Iterable[Stored]) -> None:
         """Note messages that were just committed."""
         for stored in messages:
-            source = self._sources[stored.account]
-            if source.more or self._held >= _WINDOW:
-                source.more = True  # the store will be asked, in its own order
+            if self._more or self._held >= _WINDOW:
+                self._more = True  # the store will be asked, in its own order
             else:
-                self._append(source, stored)
+                self._append(stored)
         self._wake()
+
+    def forget(self, number: int) -> None:
+        """Do not hand this message out, if it was read from the store already."""
+        for sender, queue in self._queues.items():
+            if left := deque(stored for stored in queue if stored.number != number):
+                self._queues[sender] = left
+            else:
+                del self._queues[sender]
+            if len(left) < len(queue):
+                self._held -= 1
+                break
 
     def closed(self) -> bool:
         """Whether nothing more is handed out."""
@@ -93,8 +99,7 @@ class Inbox:
 
     def recheck(self) -> None:
         """The store may hold messages that nobody has told of: look."""
-        for source in self._sources.values():
-            source.more = True
+        self._more = True
         self._wake()
 
     def close(self) -> None:
@@ -118,7 +123,7 @@ class Inbox:
                 if due <= now:
                     return self._take(sender)
                 retry_s = min(retry_s, due - now)
-            if self._held >= window < _WIDEST and any(source.more for source in self._sources.values()):
+            if self._held >= window < _WIDEST and self._more:
                 window = min(window * 2, _WIDEST)  # somebody further back may be free
                 continue
             with anyio.move_on_after(retry_s):
@@ -137,11 +142,9 @@ class Inbox:
         """Tell the store what was handled. What it cannot take now is told again the next time."""
         telling, self._unmarked = self._unmarked, []
         try:
-            while telling:
-                account = telling[0].account
-                numbers = [stored.number for stored in telling if stored.account == account]
-                await ask(self._run, self._store.done, account, numbers)
-                telling = [stored for stored in telling if stored.account != account]
+            if telling:
+                await self._writer.done([stored.number for stored in telling])
+                telling = []
         except StoreError as error:
             logger.warning("%d handled messages could not be marked, will try again: %s", len(telling), error)
         finally:
@@ -156,14 +159,15 @@ class Inbox:
             logger.error("message %d is parked after %d attempts: %s", stored.number, attempts, words)
         else:
             logger.warning("message %d failed, attempt %d of %d: %s", stored.number, attempts, ATTEMPTS, words)
+        is_open = True
         try:
-            await ask(self._run, self._store.failed, stored.account, stored.number, words, park=park)
+            is_open = await self._writer.ask(math.inf, self._store.failed, stored.number, words, park=park)
         except StoreError as trouble:
             logger.warning("the failure of message %d could not be noted: %s", stored.number, trouble)
             # Not parked: it comes again, and the store is asked again.
             park, attempts = False, min(attempts, ATTEMPTS - 1)
         finally:
-            if not park:
+            if is_open and not park:
                 self._return(replace(stored, attempts=attempts, error=words))
                 self._not_before[stored.sender] = anyio.current_time() + _RETRY_FIRST_S * 2 ** (attempts - 1)
             self._release(stored)
@@ -190,8 +194,10 @@ class Inbox:
         while any(task not in self._excused for task in self._holders.values()):
             await self._changed.wait()
 
-    def _append(self, source: _Source, stored: Stored) -> None:
-        source.last = stored.number
+    def _append(self, stored: Stored) -> None:
+        self._last = stored.number
+        if stored.number in self._known:
+            return
         self._queues.setdefault(stored.sender, deque()).append(stored)
         self._held += 1
 
@@ -223,23 +229,27 @@ class Inbox:
 
     async def _load(self, window: int) -> float:
         """Fill the window from the store; return in how many seconds to try again if the store cannot be read."""
-        if not any(source.more for source in self._sources.values()):
+        if not self._more:
             return math.inf
         async with self._loading:
-            for account, source in tuple(self._sources.items()):  # a login may add an account meanwhile
-                while source.more and self._held < window and not self._closed:
-                    source.more = False  # set again by what arrives meanwhile
-                    try:
-                        page = await ask(self._run, self._store.pending, account, after=source.last, limit=_WINDOW)
-                    except StoreError as error:
-                        source.more = True
-                        logger.warning("the inbox cannot be read, next try in %g s: %s", _STORE_RETRY_S, error)
-                        return _STORE_RETRY_S
-                    except BaseException:
-                        source.more = True
-                        raise
-                    for stored in page:
-                        if stored.number > source.last:
-                            self._append(source, stored)
-                    source.more = source.more or len(page) == _WINDOW
+            while self._more and self._held < window and not self._closed:
+                self._more = False  # set again by what arrives meanwhile
+                account = self._account
+                try:
+                    page = await self._writer.ask(
+                        math.inf, self._store.pending, account, after=self._last, limit=_WINDOW
+                    )
+                except StoreError as error:
+                    self._more = True
+                    logger.warning("the inbox cannot be read, next try in %g s: %s", _STORE_RETRY_S, error)
+                    return _STORE_RETRY_S
+                except BaseException:
+                    self._more = True
+                    raise
+                if account != self._account:  # the answer is about the account before
+                    continue
+                for stored in page:
+                    if stored.number > self._last:
+                        self._append(stored)
+                self._more = self._more or len(page) == _WINDOW
         return math.inf

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 import anyio
 
 from sessionfsm.errors import (
+    AccountInUse,
     BrokenAnswer,
     ConnectFailed,
     ConnectionLost,
+    CredentialsExposed,
     CredentialsMissing,
     DeadlineExceeded,
     DefinitionError,
@@ -26,7 +28,6 @@ from sessionfsm.errors import (
     StatusError,
     StoreError,
 )
-from sessionfsm.identity import account_id
 from sessionfsm.ilink import ILinkClient, Message
 from sessionfsm.lifecycle import (
     NO_HANDSHAKE,
@@ -41,7 +42,7 @@ from sessionfsm.lifecycle import (
     Unanswered,
 )
 from sessionfsm.secret import Secret
-from sessionfsm.store import Batch, Committed, Credentials, Incoming, Runner, Store, ask_by
+from sessionfsm.store import Batch, Committed, Credentials, CredentialStore, Incoming, StoreWriter
 
 __all__ = ["Operations", "Seen"]
 
@@ -75,22 +76,23 @@ class Operations:
 
     Attributes:
         client: The wire.
-        store: Where batches go.
-        run: How the store is called.
+        writer: The way to the store.
+        credentials: Where another login is found; ``None`` for nowhere.
         policy: For deadlines.
         account: Whose session it is; another one once other credentials were adopted.
         wall: The time of day, for what people read.
         committed: Called with the answer to every commit that brought messages.
         recheck: Called when the store may hold messages that no answer has told of.
-        token: What the client authenticates with, to notice when the store has another.
+        token: What the client authenticates with, to notice when there is another.
         cursor: Where the next poll goes on.
         last_poll_s: When the last poll was started.
         under_way_s: When the request that is out was started; ``None`` before it is. What records it sets it back.
+        trouble: What is wrong with the store; empty while it works.
     """
 
     client: ILinkClient
-    store: Store
-    run: Runner
+    writer: StoreWriter
+    credentials: CredentialStore | None
     policy: Policy
     account: str
     wall: Callable[[], float]
@@ -100,10 +102,12 @@ class Operations:
     cursor: Secret | None = None
     last_poll_s: float = -math.inf
     under_way_s: float | None = None
+    trouble: str = ""
     _hint_ms: int | None = None
     _uncommitted: list[Batch] = field(default_factory=list)
     _unsure: bool = False
-    _refused: Secret | None = None
+    _passed_over: Secret | None = None  # a stored token that is not to be used
+    _said: str = ""
     _told_no_handshake: bool = False
 
     @property
@@ -132,23 +136,34 @@ class Operations:
             logger.warning("%s: %d entries of a batch were no messages and were dropped", self.account, updates.dropped)
         if updates.hint_ms is not None:
             self._hint_ms = updates.hint_ms
-        answered = Answered(has_messages=updates.has_messages, has_cursor=updates.cursor is not None)
-        if not updates.messages and updates.cursor is None:
-            return Seen(outcome=answered, started_s=started, held_s=held)
-        self._uncommitted.append(
-            Batch(
-                account=self.account,
-                cursor=updates.cursor,
-                messages=tuple(_incoming(message) for message in updates.messages),
-                received_at=self.wall(),
-            )
+        batch = Batch(
+            account=self.account,
+            cursor=updates.cursor,
+            messages=tuple(_incoming(message) for message in updates.messages),
+            received_at=self.wall(),
         )
         try:
-            news = await self._commit(deadline)
+            news = await self._keep(batch, deadline)
         except StoreError as error:
-            return Seen(outcome=StoreFailed(), started_s=started, held_s=held, detail=str(error))
+            self.trouble = str(error)
+            return Seen(outcome=StoreFailed(), started_s=started, held_s=held, detail=self.trouble)
         answered = Answered(has_messages=updates.has_messages, has_cursor=updates.cursor is not None, news=news)
         return Seen(outcome=answered, started_s=started, held_s=held, news=news)
+
+    async def _keep(self, batch: Batch, deadline: float) -> int:
+        """
+        Commit what a poll has brought; return how many messages were new.
+
+        A fresh cursor alone is written when there is company: it is no loss if it is not, since the one before it
+        leads to the same messages.
+        """
+        if batch.cursor is None and not batch.messages:
+            return 0
+        if not (batch.messages or self._uncommitted) and self.writer.later(batch):
+            self.cursor = batch.cursor
+            return 0
+        self._uncommitted.append(batch)
+        return await self._commit(deadline)
 
     def _doubt_hint(self) -> None:
         """
@@ -171,12 +186,12 @@ class Operations:
         deadline = started + command.deadline_s
         try:
             await self._commit(deadline)
-            found = await ask_by(deadline, self.run, self.store.credentials, self.account)
-            other = found is not None and found.token not in (self.token, self._refused)
-            if found is not None and other and await self._adopt(found, deadline):
+            if await self._adopt(deadline):
                 adopted()
+            self.trouble = ""
         except StoreError as error:
-            return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=str(error))
+            self.trouble = str(error)
+            return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=self.trouble)
         started = anyio.current_time()
         if started >= deadline:
             # There is no time left to call it, and a renewal that did not call it must not count as one.
@@ -194,34 +209,87 @@ class Operations:
         return Seen(outcome=Answered(), started_s=started, held_s=anyio.current_time() - started)
 
     async def load(self) -> None:
-        """Read where the first poll goes on."""
-        self.cursor = await ask_by(
-            anyio.current_time() + self.policy.renewal_deadline_s, self.run, self.store.cursor, self.account
-        )
+        """
+        Take the account, and read where the first poll goes on.
+
+        Raises:
+            AccountInUse: If somebody else polls for the account.
+            StoreError: If the store cannot be read.
+        """
+        by = anyio.current_time() + self.policy.renewal_deadline_s
+        await self.writer.ask(by, self.writer.store.acquire, self.account)
+        try:
+            self.cursor = await self.writer.ask(by, self.writer.store.cursor, self.account)
+            if self.credentials is not None and (found := await self._current(by)) and found.account == self.account:
+                # What was kept before we were started is older than the token that we were started with.
+                self._passed_over = found.token
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let somebody else poll for the account."""
+        try:
+            self.writer.store.release(self.account)
+        except StoreError as error:
+            logger.warning("%s: the account could not be released: %s", self.account, error)
 
     async def commit_rest(self, deadline: float) -> None:
         """Commit what is only in memory, at the end of a run; say so if that is not possible."""
         try:
             await self._commit(deadline)
+            await self.writer.flush(self.account, by=deadline)
         except StoreError as error:
             lost = sum(len(batch.messages) for batch in self._uncommitted)
             logger.error("%s: %d messages could not be committed before the end: %s", self.account, lost, error)
 
-    async def _adopt(self, credentials: Credentials, deadline: float) -> bool:
-        """Use other credentials from now on, unless they cannot be used; return whether they are."""
-        account = account_id(credentials.token)
-        cursor = await ask_by(deadline, self.run, self.store.cursor, account)
+    async def _current(self, deadline: float) -> Credentials | None:
+        """Return the credentials in force, if there are any that may be used."""
+        assert self.credentials is not None
         try:
-            self.client.replace_credentials(credentials.token, credentials.base_url)
-        except (CredentialsMissing, DefinitionError) as error:
-            self._refused = credentials.token
-            logger.error(
-                "%s: the credentials in the store cannot be used, going on with the old: %s", self.account, error
-            )
+            found = await self.writer.ask(deadline, self.credentials.current, self.account)
+        except CredentialsExposed as error:
+            self._say_once(f"the stored credentials are not used: {error}")
+            return None
+        return found
+
+    async def _adopt(self, deadline: float) -> bool:
+        """Use other credentials from now on, if there are any that can be used; return whether there are."""
+        if self.credentials is None:
             return False
-        logger.warning("%s: other credentials were found and are used now (account %s)", self.account, account)
-        self.account, self.token, self.cursor, self._hint_ms = account, credentials.token, cursor, None
+        found = await self._current(deadline)
+        if found is None or found.token in (self.token, self._passed_over):
+            return False
+        store, before, account = self.writer.store, self.account, found.account
+        try:
+            if account != before:
+                await self.writer.ask(deadline, store.acquire, account)
+        except AccountInUse as error:
+            self._say_once(f"another login was found, and is not used: {error}")
+            return False
+        adopted = False
+        try:
+            cursor = await self.writer.ask(deadline, store.cursor, account)
+            self.client.check_credentials(found.token, found.base_url)
+            if account != before:
+                await self.writer.ask(deadline, store.retire, before, account)
+            self.client.replace_credentials(found.token, found.base_url)
+            adopted = True
+        except (CredentialsMissing, DefinitionError) as error:
+            self._passed_over = found.token
+            logger.error("%s: the stored credentials cannot be used, going on with the old: %s", before, error)
+            return False
+        finally:
+            if account != before:
+                store.release(before if adopted else account)
+        logger.warning("%s: other credentials were found and are used now (account %s)", before, account)
+        self.account, self.token, self.cursor, self._hint_ms = account, found.token, cursor, None
         return True
+
+    def _say_once(self, words: str) -> None:
+        if words != self._said:
+            self._said = words
+            logger.error("%s: %s", self.account, words)
 
     async def _commit(self, deadline: float) -> int:
         """Commit every batch that is in memory; return how many messages were new. No cursor moves before that."""
@@ -229,8 +297,8 @@ class Operations:
             return 0
         batches = tuple(self._uncommitted)
         unsure, self._unsure = self._unsure, True
-        results = await ask_by(deadline, self.run, self.store.commit, batches)
-        self._unsure = False
+        results = await self.writer.commit(batches, by=deadline)
+        self._unsure, self.trouble = False, ""
         del self._uncommitted[: len(batches)]
         for batch in batches:
             if batch.cursor is not None and batch.account == self.account:
@@ -250,6 +318,7 @@ def _incoming(message: Message) -> Incoming:
         sender=message.sender,
         body=message.raw,
         context_token=message.context_token,
+        sent_ms=message.create_time_ms or None,  # zero is protobuf's "not set"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from types import TracebackType
@@ -16,7 +17,17 @@ from sessionfsm.identity import account_id
 from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent, parse_message
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.secret import Secret
-from sessionfsm.store import Committed, MemoryStore, Runner, Store, Stored, StoreThread, ask_by, run_inline
+from sessionfsm.store import (
+    Committed,
+    Credentials,
+    CredentialStore,
+    MemoryStore,
+    MessageState,
+    Runner,
+    Store,
+    Stored,
+    StoreWriter,
+)
 
 from .cancellation import cancelled_from_outside
 from .driver import Driver, OwnOperation, WaitLength
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _STORE_DEADLINE_S = 2.0  # a send goes out without its context token rather than wait longer for the store
+_HANDLER_LIMIT_S = 300.0
 
 logger = logging.getLogger("sessionfsm")
 
@@ -49,13 +61,20 @@ class Session:
     again. Polling goes on meanwhile, whatever the loop does. Several loops may iterate one session: messages of one
     sender stay in order, and each message goes to one loop.
 
+    While it runs the account is its own: a second session on the account is refused, as far as the store can see.
+
     Args:
-        token: The bot token.
-        base_url: The server. ``https`` at or below ``weixin.qq.com``, loopback, or what *allow_hosts* names.
+        token: The bot token. Without it *credentials* have it.
+        account: Whose session it is, if *credentials* have several accounts.
+        credentials: Where logins are kept. They are read again on every renewal: after a new login of the same user
+            the session goes on as the new bot, from the new bot's cursor.
+        base_url: The server; by default the one that the login named, else the official one. ``https`` at or below
+            ``weixin.qq.com``, loopback, or what *allow_hosts* names.
         allow_hosts: Hosts that may receive the token besides.
         policy: The figures; the default suits the real server.
         store: Where messages and cursors are kept. By default in memory: they end with the process.
         run_store: How the store is called; by default in a worker thread, and a store in memory in place.
+        writer: In place of both: a way to one store that sessions share, so that their commits go to disk together.
         http: An HTTP client to share between sessions; by default the session has its own.
         bot_agent: How the bot names itself to the server, as ``name/version``.
         machine: A lifecycle of your own, to be shared by sessions; its policy is used then.
@@ -69,19 +88,24 @@ class Session:
             :class:`~sessionfsm.session.Witness` among the observers turns it on.
 
     Raises:
-        CredentialsMissing: If the token is empty.
+        CredentialsMissing: If the token is empty, or no credentials are stored.
+        CredentialsExposed: If others can read the stored credentials.
+        StoreError: If the stored credentials cannot be read.
         DefinitionError: If an argument is wrong.
     """
 
     def __init__(
         self,
         *,
-        token: Secret | str,
-        base_url: str = DEFAULT_BASE_URL,
+        token: Secret | str | None = None,
+        account: str | None = None,
+        credentials: CredentialStore | None = None,
+        base_url: str | None = None,
         allow_hosts: Collection[str] = (),
         policy: Policy | None = None,
         store: Store | None = None,
         run_store: Runner | None = None,
+        writer: StoreWriter | None = None,
         http: HttpClient | None = None,
         bot_agent: str = DEFAULT_BOT_AGENT,
         machine: Machine | None = None,
@@ -92,34 +116,43 @@ class Session:
         every_poll: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        secret = token if isinstance(token, Secret) else Secret(token)
-        secret = Secret(secret.reveal().strip())
+        if token is None:
+            login = _stored_login(credentials, account)
+            secret, base_url = login.token, base_url or login.base_url
+        else:
+            secret = token if isinstance(token, Secret) else Secret(token)
+            secret = Secret(secret.reveal().strip())
         if not secret:
             raise CredentialsMissing("the token is empty: log in, or pass the token that a login gave")
         self._client = ILinkClient(
-            token=secret, base_url=base_url, allow_hosts=allow_hosts, http=http, bot_agent=bot_agent
+            token=secret,
+            base_url=DEFAULT_BASE_URL if base_url is None else base_url,
+            allow_hosts=allow_hosts,
+            http=http,
+            bot_agent=bot_agent,
         )
-        self._store: Store = MemoryStore() if store is None else store
-        self._thread = StoreThread()
-        if run_store is None:
-            run_store = run_inline if isinstance(self._store, MemoryStore) else self._thread
-        self._run: Runner = run_store
+        if writer is not None and (store is not None or run_store is not None):
+            raise DefinitionError("pass writer= or store= and run_store=, not both: a writer has its own store")
+        self._own_writer = writer is None
+        self._writer = writer or StoreWriter(store if store is not None else MemoryStore(), run_store)
         if machine is None:
             machine = Machine(policy)
         elif policy is not None:
             raise DefinitionError("pass policy= or machine=, not both: a machine has its own policy")
         observers = tuple(observers)
         witnesses = [observer for observer in observers if isinstance(observer, Witness)]
-        account = account_id(secret)
-        self._inbox = Inbox(self._store, self._run, account)
+        name = account_id(secret)
+        if token is not None and account not in (None, name):
+            raise DefinitionError(f"the token is of account {name}, not of {account}")
+        self._inbox = Inbox(self._writer, name)
         self._driver = Driver(
             machine.session(),
             Operations(
                 client=self._client,
-                store=self._store,
-                run=self._run,
+                writer=self._writer,
+                credentials=credentials,
                 policy=machine.policy,
-                account=account,
+                account=name,
                 wall=wall,
                 committed=self._committed,
                 recheck=self._inbox.recheck,
@@ -188,11 +221,13 @@ class Session:
         try:
             await self._driver.operations.load()
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._client.aclose()
+            await self._close()
             raise
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
+        if self._own_writer:
+            self._group.start_soon(self._writer.work)
+        self._stop_listening = self._writer.listen(self._inbox.recheck)
         self._group.start_soon(self._driver.run)
         return self
 
@@ -211,9 +246,15 @@ class Session:
         else:
             await self._abandon(self._group)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._client.aclose()
-            self._thread.close()
+            self._stop_listening()
+            self._driver.operations.release()
+            await self._close()
+
+    async def _close(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._client.aclose()
+        if self._own_writer:
+            self._writer.close()
 
     async def _abandon(self, group: anyio.abc.TaskGroup) -> None:
         """Leave the task group with nothing running in it. What the body raised goes on as it is, in no group."""
@@ -254,8 +295,8 @@ class Session:
             TransportError: It is not known whether the message went out; resend once, with the same *client_id*.
         """
         try:
-            deadline = anyio.current_time() + _STORE_DEADLINE_S
-            token = await ask_by(deadline, self._run, self._store.context_token, self.account, to)
+            by = anyio.current_time() + _STORE_DEADLINE_S
+            token = await self._writer.ask(by, self._writer.store.context_token, self.account, to)
         except SessionFSMError as error:
             logger.warning("%s: no context token can be read, sending without: %s", self.account, error)
             token = None
@@ -268,22 +309,63 @@ class Session:
     def __aiter__(self) -> AsyncIterator[Message]:
         return _Messages(self._inbox)
 
-    async def deliver(self, handler: Callable[[Message], Awaitable[object]], *, at_once: int = 16) -> None:
+    async def parked(self) -> list[Stored]:
+        """
+        Return the messages that were set aside because handlers kept failing on them, at most the first 1,000.
+
+        Raises:
+            StoreError: If the store cannot be read.
+        """
+        store, states = self._writer.store, (MessageState.PARKED,)
+        return await self._writer.ask(math.inf, store.messages, account=self.account, states=states, limit=1000)
+
+    async def retry(self, number: int) -> Stored:
+        """
+        Hand a parked, dropped or done message out once more, after all others; return it, with its new number.
+
+        Raises:
+            StoreError: If there is no such message, or it is open.
+        """
+        stored = await self._writer.ask(math.inf, self._writer.store.retry, number)
+        self._inbox.recheck()
+        return stored
+
+    async def drop(self, number: int) -> None:
+        """
+        Give an open or parked message up; a handler that has it goes on to its end.
+
+        Raises:
+            StoreError: If there is no such message, or it is finished.
+        """
+        await self._writer.ask(math.inf, self._writer.store.drop, number)
+        self._inbox.forget(number)
+
+    async def deliver(
+        self,
+        handler: Callable[[Message], Awaitable[object]],
+        *,
+        at_once: int = 16,
+        limit_s: float | None = _HANDLER_LIMIT_S,
+    ) -> None:
         """
         Call *handler* for each message until the session stops.
 
         Messages of one sender come in order, one at a time; up to *at_once* senders are served side by side. A handler
-        that raises gets the message again, after 1, 2, 4 and 8 s; after five attempts the message is parked in the
-        store. Neither polling nor other senders wait for it.
+        that raises, or takes longer than *limit_s* seconds and is cancelled, gets the message again, after 1, 2, 4 and
+        8 s; after five attempts the message is parked in the store. Neither polling nor other senders wait for it.
+        ``None`` lets a handler take as long as it likes.
         """
         async with anyio.create_task_group() as group:
             for _ in range(at_once):
-                group.start_soon(self._serve, handler)
+                group.start_soon(self._serve, handler, math.inf if limit_s is None else limit_s)
 
-    async def _serve(self, handler: Callable[[Message], Awaitable[object]]) -> None:
+    async def _serve(self, handler: Callable[[Message], Awaitable[object]], limit_s: float) -> None:
         while (stored := await self._inbox.next()) is not None:
             try:
-                await handler(_message(stored))
+                with anyio.move_on_after(limit_s) as scope:
+                    await handler(_message(stored))
+                if scope.cancelled_caught:
+                    raise TimeoutError(f"no end after {limit_s:g} s")
             except Exception as error:
                 logger.exception("%s: the handler of message %d raised", stored.account, stored.number)
                 await self._inbox.failed(stored, error)
@@ -323,6 +405,23 @@ class _Messages:
         # The loop was left with a message in hand: another loop may have it.
         if self._last is not None and not self._inbox.closed():
             self._inbox.put_back(self._last)
+
+
+def _stored_login(credentials: CredentialStore | None, account: str | None) -> Credentials:
+    """Return the login that is stored for *account*; for the only one there is, if that is not named."""
+    if credentials is None:
+        raise CredentialsMissing("there is no token: pass token=, or credentials= that a login has filled")
+    if account is None:
+        known = credentials.accounts()
+        if len(known) > 1:
+            raise DefinitionError(f"several accounts are stored, pass account= to choose: {', '.join(known)}")
+        if not known:
+            raise CredentialsMissing("no credentials are stored: log in first")
+        account = known[0]
+    login = credentials.current(account)
+    if login is None:
+        raise CredentialsMissing(f"no credentials are stored for account {account}: log in first")
+    return login
 
 
 def _message(stored: Stored) -> Message:

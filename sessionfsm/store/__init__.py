@@ -1,19 +1,25 @@
-"""Where messages, cursors and credentials are kept: the protocol, and a store in memory."""
+"""Where messages, cursors and credentials are kept: the protocols, and what keeps them in memory."""
 
-from .base import Batch, Committed, Credentials, Incoming, Runner, Store, Stored
+from .base import Batch, Committed, Incoming, MessageState, Runner, Store, Stored
+from .credentials import Credentials, CredentialStore, MemoryCredentials
 from .memory import MemoryStore
 from .runner import StoreThread, ask, ask_by, run_inline
+from .writer import StoreWriter
 
 __all__ = [
     "Batch",
     "Committed",
+    "CredentialStore",
     "Credentials",
     "Incoming",
+    "MemoryCredentials",
     "MemoryStore",
+    "MessageState",
     "Runner",
     "Store",
-    "Stored",
     "StoreThread",
+    "StoreWriter",
+    "Stored",
     "ask",
     "ask_by",
     "run_inline",

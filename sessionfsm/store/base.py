@@ -1,23 +1,37 @@
 """
 What a session needs of a store, and the values that travel.
 
-A store's methods are ordinary blocking functions: the session calls them through a :class:`Runner`, which is a worker
-thread in production and a plain call where time is virtual. They may be called from several threads at once. Each
-either does the whole of what it says or raises :class:`~sessionfsm.errors.StoreError` and has done nothing.
+A store's methods are ordinary blocking functions: they are called through a :class:`Runner`, which is a worker thread
+in production and a plain call where time is virtual. They may be called from several threads at once. Each either does
+the whole of what it says or raises :class:`~sessionfsm.errors.StoreError` and has done nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import ParamSpec, Protocol, TypeVar
 
 from sessionfsm.secret import Secret
 
-__all__ = ["Batch", "Committed", "Credentials", "Incoming", "Runner", "Store", "Stored"]
+__all__ = ["Batch", "Committed", "Incoming", "MessageState", "Runner", "Store", "Stored"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class MessageState(StrEnum):
+    """What has become of a message."""
+
+    OPEN = "open"
+    """To be handed to a handler, or with one."""
+    DONE = "done"
+    """A handler has returned from it."""
+    PARKED = "parked"
+    """Set aside, because handlers kept failing on it."""
+    DROPPED = "dropped"
+    """Given up by a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +43,16 @@ class Incoming:
         key: What makes it the same message when it comes again (docs/reference/protocol.md, section 2.5).
         sender: Who wrote it; messages of one sender keep their order.
         body: The message's exact JSON.
-        context_token: What an answer to this sender should carry; the newest one is kept.
+        context_token: What an answer to this sender should carry.
+        sent_ms: When it was written, by the server's clock, in milliseconds since the epoch; ``None`` if the server
+            did not say so. The context token of the message that was written last is kept.
     """
 
     key: str
     sender: str
     body: bytes = field(repr=False)
     context_token: Secret | None = None
+    sent_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +64,7 @@ class Batch:
         account: Whose it is.
         cursor: Where the next poll goes on; ``None`` leaves the stored cursor as it is.
         messages: In the server's order.
-        received_at: Wall time in seconds since the epoch, for retention and for people.
+        received_at: Wall time in seconds since the epoch, for people.
     """
 
     account: str
@@ -62,14 +79,14 @@ class Stored:
     A message in the store.
 
     Attributes:
-        number: Its place in the account's order; later messages have larger numbers.
+        number: Its place in the store's order. Later messages have larger numbers, and no two have the same.
         account: Whose it is.
         sender: Who wrote it.
-        body: The message's exact JSON.
-        received_at: When its batch came, as wall time.
+        body: The message's exact JSON; empty if it was finished long ago and the room was needed.
+        received_at: When its batch came, as wall time in seconds since the epoch.
         attempts: How often a handler has failed on it.
         error: The last failure, in words; empty without one.
-        parked: Whether it is set aside because it kept failing.
+        state: What has become of it.
     """
 
     number: int
@@ -79,7 +96,7 @@ class Stored:
     received_at: float
     attempts: int = 0
     error: str = ""
-    parked: bool = False
+    state: MessageState = MessageState.OPEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,63 +113,105 @@ class Committed:
     duplicates: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """
-    What a login gave.
-
-    Attributes:
-        token: The bot token.
-        base_url: Where the API is for this account.
-        user_id: The Weixin user who scanned; one user has one live bot.
-    """
-
-    token: Secret
-    base_url: str
-    user_id: str = ""
-
-
 class Store(Protocol):
-    """Keeps cursors, messages, context tokens and credentials. See the module for how it is called."""
+    """Keeps cursors, messages and context tokens. See the module for how it is called."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may change it meanwhile."""
+
+    def acquire(self, account: str) -> None:
+        """
+        Make this process the account's only poller, until :meth:`release`, or until the process has ended.
+
+        Raises:
+            AccountInUse: If there is one already, in this process or in another; it says which.
+        """
+
+    def release(self, account: str) -> None:
+        """
+        Let somebody else poll for the account. For an account that was not acquired it does nothing.
+
+        It never waits, and is called in place.
+        """
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """
         Keep the batches, of any accounts, in one durable transaction; answer for each which messages are new.
 
         A batch that is committed again, because nobody knew whether the first time had succeeded, changes nothing.
+
+        Raises:
+            StorageFull: If an account in it has no room left; no batch was committed.
         """
 
     def cursor(self, account: str) -> Secret | None:
         """Return where the account's next poll goes on; ``None`` for the beginning."""
 
     def pending(self, account: str, *, after: int = 0, limit: int = 100) -> list[Stored]:
-        """Return messages that are neither done nor parked, in order, with numbers above *after*."""
+        """Return the account's open messages, in order, with numbers above *after*."""
 
-    def done(self, account: str, numbers: Sequence[int]) -> None:
+    def done(self, numbers: Sequence[int]) -> None:
         """
-        Note that the messages were handled. Their keys are remembered, so that they are not handled again.
+        Note that messages, of any accounts, were handled. Their keys are remembered, so that they stay known.
 
-        One that is no longer open, because somebody else has dealt with it, stays as it is.
+        It survives the end of the process; after a power failure they may be open again. One that is no longer open,
+        because somebody else has dealt with it, stays as it is.
         """
 
-    def failed(self, account: str, number: int, error: str, *, park: bool) -> None:
-        """Note that a handler failed on the message: one attempt more; with *park* it is set aside."""
+    def failed(self, number: int, error: str, *, park: bool) -> bool:
+        """
+        Note that a handler failed on the message: one attempt more; with *park* it is set aside.
 
-    def parked(self, account: str) -> list[Stored]:
-        """Return the messages that were set aside, in order."""
+        Return whether it was still open. If it was not, because somebody else has dealt with it, it stays as it is.
+        """
 
     def context_token(self, account: str, user: str) -> Secret | None:
-        """Return the newest context token that came from *user*."""
+        """Return the context token of the message that *user* wrote last."""
 
-    def credentials(self, account: str) -> Credentials | None:
+    def retire(self, account: str, successor: str) -> None:
         """
-        Return the credentials in force for the user behind *account*, or ``None`` if none were saved.
+        Put *successor* in the place of *account*, whose user has logged in again.
 
-        After a new login of the same user they belong to another account than the one asked for.
+        Its open and parked messages are the successor's from now on, with the same numbers; an open one that the
+        successor knows already is done. Its cursor and its context tokens are forgotten.
         """
 
-    def save_credentials(self, account: str, credentials: Credentials) -> None:
-        """Save what a login gave; *account* is the account that it replaces, or its own."""
+    def changed(self) -> bool:
+        """Return whether another process may have opened messages since this was last asked; it is asked often."""
+
+    # --- for people --------------------------------------------------------------------------------------------------
+
+    def messages(
+        self,
+        *,
+        account: str | None = None,
+        states: Collection[MessageState] = tuple(MessageState),
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Stored]:
+        """Return messages in order, of one account or of all, with numbers above *after*."""
+
+    def message(self, number: int) -> Stored | None:
+        """Return one message, or ``None`` if there is none of this number, or it is kept no longer."""
+
+    def retry(self, number: int) -> Stored:
+        """
+        Open a parked, dropped or done message once more; return it.
+
+        It gets a new number, so that it comes last, and begins with no attempts.
+
+        Raises:
+            StoreError: Also if there is no such message, its body is gone, or it is open.
+        """
+
+    def drop(self, number: int) -> None:
+        """
+        Give an open or parked message up. It stays known, and is not handed out again.
+
+        Raises:
+            StoreError: Also if there is no such message, or it is finished.
+        """
 
     def close(self) -> None:
         """Let go of files and locks."""

@@ -14,7 +14,7 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
-from sessionfsm.errors import StoreError
+from sessionfsm.errors import SessionFSMError, StoreError
 
 from .base import Runner
 
@@ -31,11 +31,11 @@ async def ask(run: Runner, function: Callable[P, R], *args: P.args, **kwargs: P.
     Call a store's function through *run*.
 
     Raises:
-        StoreError: If it raises anything at all: nothing was done then.
+        StoreError: If it raises anything that it does not say it raises: nothing was done then.
     """
     try:
         return await run(function, *args, **kwargs)
-    except StoreError:
+    except SessionFSMError:
         raise
     except Exception as error:
         logger.exception("the store raised something unexpected")

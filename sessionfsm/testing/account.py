@@ -6,10 +6,10 @@ import base64
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import anyio
 
@@ -23,8 +23,6 @@ __all__ = ["Delivery", "FakeAccount", "SessionState"]
 
 Delivery = Literal["once", "replay"]
 SessionState = Literal["live", "expired", "taken_over", "lapsed"]
-
-_FIRST_ID: Final = 7498123456789012345  # above 2**53: a client that reads ids as floats is found out
 
 
 class _Next(Enum):
@@ -59,7 +57,7 @@ class FakeAccount:
         handed_out: How often each message id was put into an answer.
     """
 
-    def __init__(self, token: str, *, delivery: Delivery, clock: Callable[[], float]) -> None:
+    def __init__(self, token: str, *, delivery: Delivery, clock: Callable[[], float], ids: Iterator[int]) -> None:
         self.name = account_name(token)
         self.sent: list[SentMessage] = []
         self.handed_out: Counter[str] = Counter()
@@ -72,7 +70,7 @@ class FakeAccount:
         self._loss: _Loss | None = None
         self._numbers = itertools.count(1)
         self._cursors = itertools.count(1)
-        self._ids = itertools.count(_FIRST_ID, 1024)
+        self._ids = ids  # the server's: no two messages have the same
         self._waiters: set[anyio.Event] = set()
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ import httpx
 from sessionfsm.errors import DefinitionError
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.session import Observer, RecordMonitor, Session
-from sessionfsm.store import MemoryStore, Store, Stored
+from sessionfsm.store import MemoryStore, MessageState, Store, Stored
 from sessionfsm.testing.account import FakeAccount
 from sessionfsm.testing.faults import Fault
 from sessionfsm.testing.server import FakeServer
@@ -124,7 +124,7 @@ class Bench:
 
     def parked(self) -> list[Stored]:
         """Return the messages that were given up because the handler raised each time."""
-        return self._store.parked(self.session.account)
+        return self._store.messages(account=self.session.account, states=(MessageState.PARKED,))
 
     async def settle(self, limit_s: float = 3600.0) -> None:
         """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -21,6 +22,8 @@ from sessionfsm.testing.verdict import judged
 from sessionfsm.testing.wirelog import Exchange, WireLog
 
 __all__ = ["FakeServer"]
+
+_FIRST_ID: Final = 7498123456789012345  # above 2**53: a client that reads ids as floats is found out
 
 
 class FakeServer:
@@ -58,6 +61,7 @@ class FakeServer:
         self._accounts: dict[str, FakeAccount] = {}
         self._book = FaultBook(anyio.current_time)
         self._down_until = -math.inf
+        self._ids = itertools.count(_FIRST_ID, 1024)
         self._in_flight: dict[anyio.CancelScope, None] = {}  # in order: a run must be the same each time
         self._outage_listeners: list[Callable[[], None]] = []
 
@@ -72,7 +76,7 @@ class FakeServer:
         """Return the account of *token*; make it if there is none."""
         account = self._accounts.get(token)
         if account is None:
-            account = FakeAccount(token, delivery=self._delivery, clock=anyio.current_time)
+            account = FakeAccount(token, delivery=self._delivery, clock=anyio.current_time, ids=self._ids)
             self._accounts[token] = account
         return account
 

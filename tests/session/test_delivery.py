@@ -5,7 +5,7 @@ import itertools
 import anyio
 import pytest
 
-from sessionfsm import MemoryStore, Message, StoreError
+from sessionfsm import MemoryStore, Message, MessageState, StoreError
 from sessionfsm.store import Batch, Committed
 from sessionfsm.testing import FakeServer
 
@@ -149,8 +149,8 @@ async def test_a_message_that_keeps_failing_is_parked_visibly_after_five_attempt
         await w.until(lambda: others == ["next"])
         gaps = [round(later - earlier) for earlier, later in itertools.pairwise(attempts)]
         assert gaps == [1, 2, 4, 8]
-        (parked,) = store.parked(w.account.name)
-        assert (parked.attempts, parked.error, parked.parked) == (5, "ValueError: no", True)
+        (parked,) = await w.session.parked()
+        assert (parked.attempts, parked.error, parked.state) == (5, "ValueError: no", MessageState.PARKED)
         assert any("is parked after 5 attempts" in record.message for record in caplog.records)
         await w.session.stop()
 

@@ -7,9 +7,9 @@ import anyio
 import httpx
 import pytest
 
-from sessionfsm import MemoryStore, Message, Policy, Session, State
+from sessionfsm import MemoryStore, Message, Policy, Session, State, Stored
 from sessionfsm.secret import Secret
-from sessionfsm.store import Credentials, run_inline
+from sessionfsm.store import Credentials, MemoryCredentials, MessageState, run_inline
 from sessionfsm.testing import FakeServer, backend_options
 
 from .world import OTHER_TOKEN, TOKEN, URL, World, world
@@ -24,6 +24,17 @@ async def texts(w: World, count: int) -> list[str]:
         if len(found) == count:
             break
     return found
+
+
+class Logins(MemoryCredentials):
+    """Finds a login, once it is there."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__()
+        self.login, self.there = credentials, False
+
+    def current(self, _: str) -> Credentials | None:
+        return self.login if self.there else None
 
 
 class Late:
@@ -91,10 +102,10 @@ async def test_credentials_that_cannot_be_used_are_told_of_once_and_change_nothi
     credentials: Credentials, caplog: pytest.LogCaptureFixture
 ) -> None:
     """P1 holds all the same: notifystart is called with the old ones, and the session recovers."""
-    store = MemoryStore()
-    async with world(store=store) as w:
+    stored = Logins(credentials)
+    async with world(credentials=stored) as w:
         await w.until_polling_well()
-        store.save_credentials(w.account.name, credentials)
+        stored.there = True
         for number in (1, 2):
             w.account.expire()
             await w.until(lambda number=number: len(w.losses) == number)
@@ -108,13 +119,14 @@ async def test_a_store_that_takes_the_whole_renewal_is_a_store_that_failed() -> 
     """No time is left for notifystart: so it was not called, so no poll may follow."""
 
     async def slow(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if function.__name__ == "credentials" and slow_now:
+        if function.__name__ == "current" and slow_now:
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(20)
         return await run_inline(function, *args, **kwargs)
 
     slow_now = False
-    async with world(store=MemoryStore(), run_store=slow, store_fails=True) as w:
+    options = {"store": MemoryStore(), "run_store": slow, "credentials": MemoryCredentials()}
+    async with world(store_fails=True, **options) as w:
         await w.until_polling_well()
         slow_now = True
         w.account.expire()
@@ -149,6 +161,10 @@ async def test_a_handler_that_is_cancelled_from_within_has_failed_and_nothing_el
         await w.session.stop()
 
 
+def parked(store: MemoryStore) -> list[Stored]:
+    return store.messages(states=(MessageState.PARKED,))
+
+
 class Rude(MemoryStore):
     """Raises what no store should, in one method, when told to."""
 
@@ -167,7 +183,7 @@ class Rude(MemoryStore):
         setattr(self, method, broken)
 
 
-@pytest.mark.parametrize("method", ["commit", "pending", "done", "failed", "context_token", "credentials"])
+@pytest.mark.parametrize("method", ["commit", "pending", "done", "failed", "context_token", "cursor"])
 async def test_whatever_a_store_raises_nothing_foreign_comes_out_and_nothing_is_lost(method: str) -> None:
     """It is broken for a while, in any method; sends go out, and every message is handled in the end."""
     store = Rude(method)
@@ -213,10 +229,10 @@ async def test_a_message_whose_parking_fails_is_parked_later() -> None:
         store.broken = True
         w.account.push("poison")
         await anyio.sleep(120)
-        assert store.parked(w.account.name) == []
+        assert parked(store) == []
         assert len(store.pending(w.account.name)) == 1
         store.broken = False
-        await w.until(lambda: len(store.parked(w.account.name)) == 1)
+        await w.until(lambda: len(parked(store)) == 1)
         await w.session.stop()
 
 
@@ -230,7 +246,7 @@ async def test_what_cannot_be_marked_now_does_not_hold_up_the_others() -> None:
         async for message in w.session:
             seen.append(message.text)
             if len(seen) == 3:
-                store.done(w.account.name, [3])
+                store.done([3])
             if len(seen) == 6:
                 break
         assert [m.number for m in store.pending(w.account.name)] == [6]

@@ -8,7 +8,7 @@ import pytest
 
 from sessionfsm import AddressError, CredentialsMissing, MemoryStore, Policy, Session, SessionFSMError, State
 from sessionfsm.secret import Secret
-from sessionfsm.store import Batch, Credentials
+from sessionfsm.store import Batch, Credentials, MemoryCredentials
 from sessionfsm.testing import FakeServer, faults
 
 from .world import OTHER_TOKEN, TOKEN, URL, world
@@ -235,13 +235,15 @@ async def test_other_credentials_in_the_store_are_adopted_with_their_own_cursor(
     store.commit([Batch(account=new, cursor=Secret("their cursor"))])
     server = FakeServer(hold_s=20.0)
     other = server.account(OTHER_TOKEN)
-    async with world(store=store, server=server) as w:
+    logins = MemoryCredentials()
+    logins.save(Credentials(token=Secret(TOKEN), base_url=URL, user_id="u"))
+    async with world(store=store, server=server, credentials=logins) as w:
         await w.until_polling_well()
         w.account.push("to the old bot")
         await w.until_polling_well()
         w.account.take_over()
         await w.until(lambda: "login_required" in w.session.signals)
-        store.save_credentials(w.account.name, Credentials(token=Secret(OTHER_TOKEN), base_url=URL))
+        logins.save(Credentials(token=Secret(OTHER_TOKEN), base_url=URL, user_id="u"))
         await w.until(lambda: w.session.account == new)
         await w.until(lambda: [e for e in server.log.requests("getupdates", new) if e.good])
         assert w.session.signals == set()

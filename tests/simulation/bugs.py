@@ -42,7 +42,7 @@ def cursor_in_a_transaction_of_its_own(patch: Patch) -> None:
 
     async def split(self: Operations, deadline: float) -> int:
         for batch in tuple(self._uncommitted):
-            await self.run(self.store.commit, [Batch(account=batch.account, cursor=batch.cursor)])
+            await self.writer.commit([Batch(account=batch.account, cursor=batch.cursor)], by=deadline)
         return await commit(self, deadline)
 
     patch.setattr(Operations, "_commit", split)
@@ -111,7 +111,7 @@ def hint_not_clamped(patch: Patch) -> None:
 def done_before_the_handler_returned(patch: Patch) -> None:
     """At most once: the message is marked first, and handled then."""
 
-    async def serve(self: Session, handler: Callable[..., Any]) -> None:
+    async def serve(self: Session, handler: Callable[..., Any], _: float) -> None:
         from sessionfsm.session.session import _message
 
         while (stored := await self._inbox.next()) is not None:
@@ -141,7 +141,7 @@ def poll_retried_without_notifystart(patch: Patch) -> None:
 def handler_ends_the_polling(patch: Patch) -> None:
     """What a handler raises goes all the way up, and the session ends of it."""
 
-    async def serve(self: Session, handler: Callable[..., Any]) -> None:
+    async def serve(self: Session, handler: Callable[..., Any], _: float) -> None:
         from sessionfsm.session.session import _message
 
         while (stored := await self._inbox.next()) is not None:
@@ -159,8 +159,8 @@ def one_handler_for_all(patch: Patch) -> None:
     """Messages are handled one after the other: who is slow holds up everybody."""
     deliver = Session.deliver
 
-    async def single(self: Session, handler: Callable[..., Any], *, at_once: int = 1) -> None:  # noqa: ARG001
-        await deliver(self, handler, at_once=1)
+    async def single(self: Session, handler: Callable[..., Any], **options: Any) -> None:
+        await deliver(self, handler, **options | {"at_once": 1})
 
     patch.setattr(Session, "deliver", single)
 

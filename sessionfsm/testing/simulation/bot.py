@@ -17,6 +17,9 @@ from .ledger import Attempt, Call, Ledger, Run
 
 __all__ = ["SimulatedBot"]
 
+LIMIT_S = 300.0
+"""How long a handler may take."""
+
 _FLOOD = 12
 _SOMEBODY = "user@im.wechat"  # who is answered where a message, as a broken server sends it, has no sender
 
@@ -77,7 +80,7 @@ class SimulatedBot:
             await self._handle(session, message)
 
         try:
-            await session.deliver(handle, at_once=self._at_once)
+            await session.deliver(handle, at_once=self._at_once, limit_s=LIMIT_S)
         except Exception as error:
             while isinstance(error, ExceptionGroup):
                 error = error.exceptions[0]
@@ -97,7 +100,7 @@ class SimulatedBot:
         attempt.over_s = anyio.current_time()
 
     async def _handle(self, session: Session, message: Message) -> None:
-        call = self._ledger.begin(message)
+        call, began_s = self._ledger.begin(message), anyio.current_time()
         try:
             how = self._how(message.sender)
             if how is not None:
@@ -108,7 +111,9 @@ class SimulatedBot:
             self._end(call, "failed")
             raise
         except BaseException:
-            self._end(call, "failed" if how is not None and how.how == "cancels" else "cancelled")
+            # It cancelled itself, as code does that awaits what it has cancelled; or it has taken too long.
+            itself = (how is not None and how.how == "cancels") or anyio.current_time() >= began_s + LIMIT_S
+            self._end(call, "failed" if itself else "cancelled")
             raise
         self._end(call, "ok")
 

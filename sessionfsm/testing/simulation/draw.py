@@ -239,7 +239,7 @@ def _store(rng: Random, at_s: float) -> Fault:
     return StoreTrouble(
         at_s=at_s,
         how=rng.choice(("fails", "fails", "late")),
-        method=rng.choice((None, None, "commit", "commit", "done", "failed", "pending", "credentials")),
+        method=rng.choice((None, None, "commit", "commit", "done", "failed", "pending")),
         for_s=min(_lasting(rng), 300.0),
         delay_s=rng.choice((1.0, 5.0, 20.0)),
     )

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 Behaviour = Literal["raises", "cancels", "slow", "hangs", "floods", "stops", "late"]
-StoreMethod = Literal["commit", "done", "failed", "pending", "context_token", "credentials", "cursor"]
+StoreMethod = Literal["commit", "done", "failed", "pending", "context_token", "cursor"]
 
 
 class Happening(Fault):

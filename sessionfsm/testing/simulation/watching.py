@@ -64,13 +64,14 @@ class WatchedStore(MemoryStore):
         self._ledger.commit(batches, results)
         return results
 
-    def done(self, account: str, numbers: Sequence[int]) -> None:
-        super().done(account, numbers)
+    def done(self, numbers: Sequence[int]) -> None:
+        super().done(numbers)
         self._ledger.mark_done(numbers)
 
-    def failed(self, account: str, number: int, error: str, *, park: bool) -> None:
-        super().failed(account, number, error, park=park)
+    def failed(self, number: int, error: str, *, park: bool) -> bool:
+        was_open = super().failed(number, error, park=park)
         self._ledger.mark_failed(number, park=park)
+        return was_open
 
 
 class _NoCookies(httpx.Cookies):

@@ -1,0 +1,103 @@
+"""What a login gave, and what a session needs of whoever keeps it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+from sessionfsm.identity import account_id
+from sessionfsm.secret import Secret
+
+__all__ = ["CredentialStore", "Credentials", "MemoryCredentials"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """
+    What a login gave.
+
+    Attributes:
+        token: The bot token.
+        base_url: Where the API is for this account.
+        user_id: The Weixin user who scanned; one user has one live bot (docs/reference/protocol.md, section 2.2).
+    """
+
+    token: Secret
+    base_url: str
+    user_id: str = ""
+
+    @property
+    def account(self) -> str:
+        """What the account is called."""
+        return account_id(self.token)
+
+
+class CredentialStore(Protocol):
+    """
+    Keeps the credentials of accounts.
+
+    Its methods are ordinary blocking functions, which are called as those of a :class:`~sessionfsm.store.Store` are.
+    """
+
+    def current(self, account: str) -> Credentials | None:
+        """
+        Return the credentials in force for the user behind *account*, or ``None`` if there are none.
+
+        After a new login of the same user they belong to another account than the one asked for.
+
+        Raises:
+            StoreError: If they cannot be read.
+        """
+
+    def save(self, credentials: Credentials) -> list[str]:
+        """
+        Keep what a login gave; return the accounts that it has retired: those of the same user.
+
+        Raises:
+            StoreError: If they cannot be written; what was there before stays.
+        """
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that have credentials in force."""
+
+    def remove(self, account: str) -> bool:
+        """Forget an account's credentials; return whether there were any."""
+
+
+class MemoryCredentials:
+    """Keeps credentials as long as its process lasts; see :class:`CredentialStore` for what each method promises."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Credentials] = {}
+        self._successors: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def current(self, account: str) -> Credentials | None:
+        with self._lock:
+            while (successor := self._successors.get(account)) is not None:
+                account = successor
+            return self._kept.get(account)
+
+    def save(self, credentials: Credentials) -> list[str]:
+        with self._lock:
+            name = credentials.account
+            retired = [
+                account
+                for account, kept in self._kept.items()
+                if account != name and kept.user_id and kept.user_id == credentials.user_id
+            ]
+            self._successors.pop(name, None)
+            for account in retired:
+                del self._kept[account]
+                self._successors[account] = name
+            self._kept[name] = credentials
+            return retired
+
+    def accounts(self) -> list[str]:
+        with self._lock:
+            return sorted(self._kept)
+
+    def remove(self, account: str) -> bool:
+        with self._lock:
+            return self._kept.pop(account, None) is not None

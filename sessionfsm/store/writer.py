@@ -1,0 +1,296 @@
+"""What stands between sessions and their store: writes go together, and idle cursors wait for company."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+import anyio
+import anyio.abc
+
+from sessionfsm.errors import StorageFull, StoreError
+
+from .base import Batch, Committed, Runner, Store
+from .memory import MemoryStore
+from .runner import StoreThread, ask, ask_by, run_inline
+
+__all__ = ["StoreWriter"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger("sessionfsm")
+
+LAZY_S = 5.0
+"""How long the cursor of a poll that brought no messages may wait to be written."""
+
+LOOK_S = 5.0
+"""How often a store that is shared with other processes is asked whether they have changed it."""
+
+
+class _Write:
+    """What somebody waits for: batches are committed, or messages are marked."""
+
+    __slots__ = ("answers", "batches", "ended", "error", "numbers")
+
+    def __init__(self, *, batches: Sequence[Batch] = (), numbers: Sequence[int] = ()) -> None:
+        self.batches = batches
+        self.numbers = numbers
+        self.answers: list[Committed] = []
+        self.error: StoreError | None = None
+        self.ended = anyio.Event()
+
+    def fail(self, error: StoreError) -> None:
+        """It could not be done."""
+        self.error = error
+        self.ended.set()
+
+
+class StoreWriter:
+    """
+    Writes to a store for one session, or for many that share it.
+
+    While one transaction is on its way to the disk, everything that sessions want written collects, and goes in the
+    next one. If that fails each session's share is tried alone, so that nobody suffers for another's.
+
+    .. code-block:: python
+
+        async with StoreWriter(SQLiteStore()) as writer:
+            async with Session(token=one, writer=writer) as first, Session(token=other, writer=writer) as second:
+                ...
+
+    Args:
+        store: Where it goes. It is not closed.
+        run: How the store is called; by default in a worker thread, and a store in memory in place.
+    """
+
+    def __init__(self, store: Store, run: Runner | None = None) -> None:
+        self.store = store
+        self._thread = StoreThread()
+        if run is None:
+            run = run_inline if isinstance(store, MemoryStore) else self._thread
+        self._run: Runner = run
+        self._waiting: list[_Write] = []
+        self._lazy: dict[str, Batch] = {}  # by account
+        self._lazy_due_s = math.inf
+        self._look_due_s = math.inf
+        self._listeners: list[Callable[[], object]] = []
+        self._well = True
+        self._wake = anyio.Event()
+        self._group: anyio.abc.TaskGroup | None = None
+        self._works = False
+
+    async def __aenter__(self) -> Self:
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._works = True
+        self._group.start_soon(self.work)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._group is not None
+        self._group.cancel_scope.cancel()
+        try:
+            await self._group.__aexit__(None, None, None)  # what the body raised goes on as it is, in no group
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the worker thread when it has done what it was told."""
+        self._thread.close()
+
+    async def work(self) -> None:
+        """
+        Write what the sessions want written, until this is cancelled.
+
+        It is what the context manager does; call it only in place of that. Without it every write goes alone.
+        """
+        self._works = True
+        try:
+            while True:
+                await self._wait()
+                writes, self._waiting = self._waiting, []
+                await self._mark([write for write in writes if write.numbers])
+                await self._commit([write for write in writes if write.batches])
+                await self._look()
+        finally:
+            self._works = False
+            for write in self._waiting:
+                write.fail(StoreError("the writer has ended"))
+            self._waiting = []
+
+    async def _wait(self) -> None:
+        while not self._waiting:
+            due_s = min(self._lazy_due_s, self._look_due_s)
+            if due_s <= anyio.current_time():
+                return
+            with anyio.CancelScope(deadline=due_s):
+                await self._wake.wait()
+            self._wake = anyio.Event()
+
+    # --- what sessions ask for ---------------------------------------------------------------------------------------
+
+    async def ask(self, by: float, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """
+        Call a function of the store, alone, before the time *by* of :func:`anyio.current_time`.
+
+        Raises:
+            StoreError: If it raised anything, or did not answer in time; then it is not known whether it was done.
+        """
+        if by == math.inf:
+            return await ask(self._run, function, *args, **kwargs)
+        return await ask_by(by, self._run, function, *args, **kwargs)
+
+    async def commit(self, batches: Sequence[Batch], *, by: float) -> list[Committed]:
+        """
+        Commit *batches*, with whatever else is to be written; return what became of each.
+
+        Raises:
+            StoreError: As :meth:`ask` does.
+        """
+        if not self._works:
+            return await self.ask(by, self.store.commit, batches)
+        write = _Write(batches=batches)
+        await self._put(write, by)
+        return write.answers
+
+    async def done(self, numbers: Sequence[int]) -> None:
+        """
+        Mark messages as handled, with whatever else is to be written.
+
+        Raises:
+            StoreError: If the store could not.
+        """
+        if self._works:
+            await self._put(_Write(numbers=numbers), math.inf)
+        else:
+            await ask(self._run, self.store.done, numbers)
+
+    def later(self, batch: Batch) -> bool:
+        """
+        Write the cursor of a poll that brought no messages: with the next transaction, or in a few seconds.
+
+        Return whether that will do. It will not while the store is in trouble, which has to be found out then.
+        """
+        if not (self._works and self._well):
+            return False
+        self._lazy[batch.account] = batch
+        if self._lazy_due_s == math.inf:
+            self._lazy_due_s = anyio.current_time() + LAZY_S
+            self._wake.set()
+        return True
+
+    async def flush(self, account: str, *, by: float) -> None:
+        """
+        Write the account's cursor now, if it waits.
+
+        Raises:
+            StoreError: As :meth:`ask` does.
+        """
+        if (batch := self._lazy.pop(account, None)) is not None:
+            await self.commit([batch], by=by)
+
+    def listen(self, changed: Callable[[], object]) -> Callable[[], None]:
+        """Call *changed* when another process may have opened messages; return what ends that."""
+        self._listeners.append(changed)
+        if self.store.shared and self._look_due_s == math.inf:
+            self._look_due_s = anyio.current_time() + LOOK_S
+            self._wake.set()
+        return lambda: self._listeners.remove(changed)
+
+    async def _put(self, write: _Write, by: float) -> None:
+        self._waiting.append(write)
+        self._wake.set()
+        try:
+            with anyio.fail_after(None if by == math.inf else max(by - anyio.current_time(), 0.0)):
+                await write.ended.wait()
+            if anyio.current_time() > by:  # a store that is called in place cannot be interrupted
+                raise TimeoutError
+        except TimeoutError:
+            raise StoreError("the store did not answer in time") from None
+        finally:
+            if write in self._waiting:  # not begun: then it is not done
+                self._waiting.remove(write)
+        if write.error is not None:
+            raise write.error
+
+    # --- what is done about it ---------------------------------------------------------------------------------------
+
+    async def _mark(self, writes: Sequence[_Write]) -> None:
+        if not writes:
+            return
+        try:
+            await ask(self._run, self.store.done, [number for write in writes for number in write.numbers])
+        except StoreError as error:
+            for write in writes:
+                write.fail(error)
+        else:
+            for write in writes:
+                write.ended.set()
+
+    async def _commit(self, writes: Sequence[_Write]) -> None:
+        """Commit what is asked for, and every cursor that waits, together; if that fails, each alone."""
+        lazy = tuple(self._lazy.values())
+        if not lazy:
+            self._lazy_due_s = math.inf
+        if not writes and (not lazy or anyio.current_time() < self._lazy_due_s):
+            return
+        # Idle cursors first: of one account, what is asked for now is newer.
+        batches = [*lazy, *(batch for write in writes for batch in write.batches)]
+        try:
+            answers = iter(await self._committed(batches))
+        except StoreError as error:
+            if lazy and self._lazy_due_s <= anyio.current_time():
+                self._lazy_due_s = anyio.current_time() + LAZY_S
+            if not writes:
+                logger.warning("%d cursors cannot be written yet: %s", len(lazy), error)
+            elif len(writes) == 1 and not lazy:
+                writes[0].fail(error)
+            else:
+                for write in writes:
+                    await self._commit_alone(write)
+            return
+        for batch in lazy:
+            next(answers)
+            if self._lazy.get(batch.account) is batch:
+                del self._lazy[batch.account]
+        self._lazy_due_s = anyio.current_time() + LAZY_S if self._lazy else math.inf
+        for write in writes:
+            write.answers = [next(answers) for _ in write.batches]
+            write.ended.set()
+
+    async def _commit_alone(self, write: _Write) -> None:
+        try:
+            write.answers = await self._committed(write.batches)
+        except StoreError as error:
+            write.fail(error)
+        else:
+            write.ended.set()
+
+    async def _committed(self, batches: Sequence[Batch]) -> list[Committed]:
+        try:
+            answers = await ask(self._run, self.store.commit, batches)
+        except StorageFull:  # which is one account's trouble
+            raise
+        except StoreError:
+            self._well = False
+            raise
+        self._well = True
+        return answers
+
+    async def _look(self) -> None:
+        if anyio.current_time() < self._look_due_s:
+            return
+        self._look_due_s = anyio.current_time() + LOOK_S if self._listeners else math.inf
+        try:
+            changed = await ask(self._run, self.store.changed)
+        except StoreError:
+            return  # whoever needs the store will say so
+        if changed:
+            for listener in tuple(self._listeners):
+                listener()

@@ -1,0 +1,213 @@
+"""The writer: what sessions want written goes to the store together, and nobody suffers for another's trouble."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+import pytest
+
+from sessionfsm import MemoryStore, Secret, StorageFull, StoreError
+from sessionfsm.store import Batch, Committed, Incoming, StoreWriter
+from sessionfsm.store.writer import LAZY_S, LOOK_S
+from sessionfsm.testing import backend_options
+
+pytestmark = pytest.mark.anyio
+
+A, B, C = "a@im.bot", "b@im.bot", "c@im.bot"
+DISK_S = 0.01
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return backend_options(request.param)
+
+
+def batch(account: str, *keys: str, cursor: str | None = None) -> Batch:
+    messages = tuple(Incoming(key=key, sender="u@im.wechat", body=b"{}") for key in keys)
+    return Batch(account=account, cursor=Secret(cursor) if cursor else None, messages=messages)
+
+
+class Disk(MemoryStore):
+    """A store that others may change too, that counts its transactions, and refuses what it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[list[Batch]] = []
+        self.marks: list[list[int]] = []
+        self.broken = False
+        self.full: set[str] = set()
+        self.news = False
+
+    @property
+    def shared(self) -> bool:
+        return True
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        if self.broken:
+            raise StoreError("the disk is broken")
+        if full := self.full & {batch.account for batch in batches}:
+            raise StorageFull(f"no room for {', '.join(full)}")
+        self.commits.append(list(batches))
+        return super().commit(batches)
+
+    def done(self, numbers: Sequence[int]) -> None:
+        if self.broken:
+            raise StoreError("the disk is broken")
+        self.marks.append(list(numbers))
+        super().done(numbers)
+
+    def changed(self) -> bool:
+        news, self.news = self.news, False
+        return news
+
+
+async def slowly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A disk that takes its time."""
+    await anyio.sleep(DISK_S)
+    return function(*args, **kwargs)
+
+
+def soon() -> float:
+    return anyio.current_time() + 5.0
+
+
+async def test_what_many_sessions_commit_meanwhile_goes_in_one_transaction() -> None:
+    """A hundred sessions need two transactions: the first, and one for all that came while it was on its way."""
+    disk = Disk()
+    async with StoreWriter(disk, slowly) as writer, anyio.create_task_group() as group:
+        for number in range(100):
+            group.start_soon(lambda number=number: writer.commit([batch(f"{number}@im.bot", "m")], by=soon()))
+            if number == 0:
+                await anyio.sleep(DISK_S / 2)
+    assert [len(batches) for batches in disk.commits] == [1, 99]
+    assert all(len(disk.pending(f"{number}@im.bot")) == 1 for number in range(100))
+
+
+async def test_marks_of_many_handlers_go_together() -> None:
+    """One call of the store for all that returned meanwhile."""
+    disk = Disk()
+    disk.commit([batch(A, *map(str, range(10)))])
+    async with StoreWriter(disk, slowly) as writer, anyio.create_task_group() as group:
+        for number in range(1, 11):
+            group.start_soon(writer.done, [number])
+    assert sorted(sum(disk.marks, [])) == list(range(1, 11))
+    assert len(disk.marks) <= 2
+    assert disk.pending(A) == []
+
+
+async def test_idle_cursors_wait_for_company_or_five_seconds() -> None:
+    """They go with the next batch of anybody; alone, once in five seconds, the newest of each account."""
+    disk = Disk()
+    async with StoreWriter(disk, slowly) as writer:
+        assert writer.later(batch(A, cursor="a1"))
+        assert writer.later(batch(B, cursor="b1"))
+        await anyio.sleep(LAZY_S / 2)
+        assert disk.commits == []
+        await writer.commit([batch(C, "m", cursor="c1")], by=soon())
+        assert (disk.cursor(A), disk.cursor(B), disk.cursor(C)) == (Secret("a1"), Secret("b1"), Secret("c1"))
+        for number in range(2, 40):
+            assert writer.later(batch(A, cursor=f"a{number}"))
+            await anyio.sleep(1.0)
+        assert 1 + 38 // (LAZY_S + 1) <= len(disk.commits) <= 1 + 38 / LAZY_S
+        await writer.flush(A, by=soon())
+        assert disk.cursor(A) == Secret("a39")
+        commits = len(disk.commits)
+        await anyio.sleep(3 * LAZY_S)
+        assert len(disk.commits) == commits
+
+
+async def test_a_cursor_that_waited_never_overwrites_a_newer_one() -> None:
+    """What an account commits itself is newer than what waited."""
+    disk = Disk()
+    async with StoreWriter(disk, slowly) as writer:
+        writer.later(batch(A, cursor="old"))
+        await writer.commit([batch(A, "m", cursor="new")], by=soon())
+        await anyio.sleep(2 * LAZY_S)
+    assert disk.cursor(A) == Secret("new")
+
+
+async def test_one_accounts_trouble_is_nobody_elses() -> None:
+    """Of a group that fails each share is tried alone: the full account is told, the others are committed."""
+    disk = Disk()
+    disk.full = {A}
+    told: list[StoreError] = []
+
+    async def commit(account: str) -> None:
+        try:
+            await writer.commit([batch(account, "m")], by=soon())
+        except StoreError as error:
+            told.append(error)
+
+    async with StoreWriter(disk, slowly) as writer:
+        async with anyio.create_task_group() as group:
+            for account in (A, B, C):
+                group.start_soon(commit, account)
+        assert [type(error) for error in told] == [StorageFull]
+        assert len(disk.pending(B)) == len(disk.pending(C)) == 1
+        assert writer.later(batch(B, cursor="b")), "one account's bound is not the disk's trouble"
+
+
+async def test_a_broken_disk_is_found_out_by_idle_polls_too(caplog: pytest.LogCaptureFixture) -> None:
+    """A cursor that cannot be written says so, and idle polls do not go on as if nothing were; nothing is forgotten."""
+    disk = Disk()
+    async with StoreWriter(disk, slowly) as writer:
+        disk.broken = True
+        assert writer.later(batch(A, cursor="a1"))
+        await anyio.sleep(LAZY_S + 1)
+        assert "cannot be written" in caplog.text
+        assert not writer.later(batch(A, cursor="a2"))
+        with pytest.raises(StoreError, match="broken"):
+            await writer.commit([batch(A, cursor="a2")], by=soon())
+        with pytest.raises(StoreError, match="broken"):
+            await writer.done([1])
+        disk.broken = False
+        await writer.commit([batch(B, "m")], by=soon())
+        assert disk.cursor(A) == Secret("a1")
+        assert writer.later(batch(A, cursor="a3"))
+
+
+async def test_who_gives_up_waiting_is_not_written_unless_it_had_begun() -> None:
+    """By its deadline, or cancelled: a batch that nobody waits for any more is not committed behind its session's back."""
+    disk = Disk()
+
+    async def stuck(function: Callable[..., Any], *args: Any) -> Any:
+        await anyio.sleep(100)
+        return function(*args)
+
+    async with StoreWriter(disk, stuck) as writer, anyio.create_task_group() as group:
+        group.start_soon(lambda: writer.commit([batch(A, "begun")], by=anyio.current_time() + 200))
+        await anyio.sleep(1)
+        with pytest.raises(StoreError, match="in time"):
+            await writer.commit([batch(B, "late")], by=anyio.current_time() + 2)
+        with anyio.move_on_after(2):
+            await writer.commit([batch(C, "cancelled")], by=anyio.current_time() + 50)
+    assert [[one.account for one in batches] for batches in disk.commits] == [[A]]
+
+
+async def test_without_its_task_every_write_goes_alone() -> None:
+    """Before it works, and after: a handler that returns late is marked all the same."""
+    disk = Disk()
+    writer = StoreWriter(disk, slowly)
+    assert not writer.later(batch(A, cursor="a1"))
+    await writer.commit([batch(A, "m")], by=soon())
+    async with writer:
+        pass
+    await writer.done([1])
+    assert disk.pending(A) == []
+
+
+async def test_what_another_process_opens_is_noticed() -> None:
+    """Whoever listens is told within five seconds, and not after it has stopped to."""
+    disk = Disk()
+    heard: list[str] = []
+    async with StoreWriter(disk, slowly) as writer:
+        stop = writer.listen(lambda: heard.append("x"))
+        await anyio.sleep(LOOK_S * 3)
+        assert heard == []
+        disk.news = True
+        await anyio.sleep(LOOK_S * 1.5)
+        assert heard == ["x"]
+        stop()
+        disk.news = True
+        await anyio.sleep(LOOK_S * 3)
+    assert heard == ["x"]
