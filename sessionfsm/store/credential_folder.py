@@ -26,14 +26,13 @@ from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from filelock import Timeout, UnixFileLock
 
 from sessionfsm.errors import CredentialsExposed, StoreError
 from sessionfsm.identity import account_id
 from sessionfsm.secret import Secret
 
 from .credentials import Credentials
-from .files import file_name, make_private_folder, read_file, sync_folder, write_file
+from .files import file_name, lock_file, make_private_folder, read_file, sync_folder, write_file
 from .places import credentials_folder
 
 __all__ = ["CredentialFolder"]
@@ -273,13 +272,12 @@ class CredentialFolder:
         """Be the only one who writes, and clear away what one who was killed has left."""
         self._check_folder()
         path = self._folder / _LOCK
-        lock = UnixFileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
         try:
-            lock.acquire(timeout=_LOCK_S)
-        except Timeout:
-            raise StoreError(f"another process holds {path}; try again when it has ended") from None
+            lock = lock_file(path, timeout_s=_LOCK_S)
         except OSError as error:
             raise self._failed("be locked", path, error) from None
+        if lock is None:
+            raise StoreError(f"another process holds {path}; try again when it has ended")
         try:
             try:
                 (self._folder / _NEW).unlink(missing_ok=True)

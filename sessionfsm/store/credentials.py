@@ -47,6 +47,7 @@ class CredentialStore(Protocol):
         After a new login of the same user they belong to another account than the one asked for.
 
         Raises:
+            CredentialsExposed: If others than their owner could have read or changed them.
             StoreError: If they cannot be read.
         """
 
@@ -55,14 +56,29 @@ class CredentialStore(Protocol):
         Keep what a login gave; return the accounts that it has retired: those of the same user.
 
         Raises:
-            StoreError: If they cannot be written; what was there before stays.
+            CredentialsExposed: If others than their owner could read or change what is kept.
+            StoreError: If they cannot be written, or not so that they survive a power failure. The old ones or the new
+                ones are in force then, and it may be tried again.
         """
 
     def accounts(self) -> list[str]:
-        """Return the accounts that have credentials in force."""
+        """
+        Return the accounts that have credentials in force, in order.
+
+        One whose credentials cannot be used is among them: whoever asks for them is told why.
+
+        Raises:
+            CredentialsExposed: If others than their owner could read or change what is kept.
+            StoreError: If it cannot be read.
+        """
 
     def remove(self, account: str) -> bool:
-        """Forget an account's credentials; return whether there were any."""
+        """
+        Forget an account's credentials; return whether there were any.
+
+        Raises:
+            StoreError: If they cannot be removed.
+        """
 
 
 class MemoryCredentials:

@@ -1,4 +1,4 @@
-"""Files that are their owner's alone: how they are named, made, read and replaced."""
+"""Files that are their owner's alone: how they are named, made, read, replaced and locked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["file_name", "make_private_folder", "read_file", "sync_folder", "write_file"]
+if TYPE_CHECKING:
+    from filelock import UnixFileLock
+
+__all__ = ["file_name", "lock_file", "make_private_folder", "read_file", "sync_folder", "write_file"]
 
 _UNSAFE = re.compile(rb"^\.|[^A-Za-z0-9@._-]")
 _LONGEST_NAME = 200  # bytes; 255 are allowed, and a suffix comes after it
@@ -48,6 +52,31 @@ def make_private_folder(folder: Path) -> None:
             raise
     else:
         os.chmod(folder, 0o700)  # the umask may have taken something away
+
+
+def lock_file(path: Path, *, timeout_s: float) -> UnixFileLock | None:
+    """
+    Lock a file by ``flock``, and make it when it is missing; return ``None`` if it is locked.
+
+    The lock is in force until it is released, by any thread, or until the process has ended. The file stays: its
+    presence means nothing.
+
+    Args:
+        timeout_s: How long to wait for it, in seconds; 0 to try once.
+
+    Raises:
+        OSError: If it cannot be locked: there is no ``flock`` there, or the file is no ordinary one.
+    """
+    # At its import filelock starts to watch forks, which is of no use to those who lock nothing.
+    from filelock import Timeout, UnixFileLock
+
+    # A soft lock, which is the file's presence, would outlive a process that is killed.
+    lock = UnixFileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=timeout_s)
+    except Timeout:
+        return None
+    return lock
 
 
 def read_file(path: Path, limit: int) -> tuple[bytes, os.stat_result]:

@@ -9,15 +9,17 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from filelock import Timeout, UnixFileLock
 
 from sessionfsm.errors import AccountInUse, StoreError
 
-from .files import file_name, make_private_folder, read_file, write_file
+from .files import file_name, lock_file, make_private_folder, read_file, write_file
 from .places import locks_folder
+
+if TYPE_CHECKING:
+    from filelock import UnixFileLock
 
 __all__ = ["AccountLocks"]
 
@@ -68,16 +70,14 @@ class AccountLocks:
         path = self._path(account)
         try:
             make_private_folder(self._folder)
-            # A soft lock, the file's presence, would outlive a process that is killed.
-            lock = UnixFileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise _in_use(account, _note_path(path)) from None
+            lock = lock_file(path, timeout_s=0.0)
         except OSError as error:
             raise StoreError(
                 f"account {account} cannot be locked: {path}: {error.strerror or error}; "
                 "the folder must be yours, on a local file system that is not full"
             ) from error
+        if lock is None:
+            raise _in_use(account, _note_path(path))
         with self._mutex:
             self._held[account] = lock
         with suppress(OSError):  # the account is locked all the same; only nobody can be told by whom

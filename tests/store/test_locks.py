@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from sessionfsm.errors import AccountInUse, StoreError
+from sessionfsm.store import AccountLocks
 from sessionfsm.store import locks as module
 from sessionfsm.store.files import file_name
-from sessionfsm.store.locks import AccountLocks
 
 ACCOUNT = "0a1b2c3d4e5f@im.bot"
 DEADLINE_S = 20.0
@@ -29,7 +29,7 @@ DEADLINE_S = 20.0
 CONTENDER = """
 import sys
 from sessionfsm.errors import AccountInUse
-from sessionfsm.store.locks import AccountLocks
+from sessionfsm.store import AccountLocks
 locks = AccountLocks(sys.argv[1])
 print("ready", flush=True)
 for line in sys.stdin:
@@ -219,7 +219,7 @@ def test_a_program_that_is_started_does_not_inherit_the_lock(folder: Path) -> No
 FORK = """
 import os, sys, time
 from sessionfsm.errors import AccountInUse
-from sessionfsm.store.locks import AccountLocks
+from sessionfsm.store import AccountLocks
 folder, account = sys.argv[1:]
 locks = AccountLocks(folder)
 locks.acquire(account)
