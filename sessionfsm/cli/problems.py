@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from sessionfsm.errors import BadRequest, CredentialsMissing, DefinitionError, SessionFSMError, TraceError
+from sessionfsm.errors import (
+    AccountInUse,
+    BadRequest,
+    CredentialsMissing,
+    DefinitionError,
+    SessionFSMError,
+    TraceError,
+)
 
 from .exit_codes import ExitCode
 
@@ -39,8 +46,12 @@ def code_of(error: BaseException) -> int | None:
     match error:
         case CommandError():
             return error.code
-        case DefinitionError() | CredentialsMissing() | BadRequest() | TraceError():
+        case DefinitionError() | BadRequest() | TraceError():
             return ExitCode.MISUSE
+        case AccountInUse():
+            return ExitCode.IN_USE
+        case CredentialsMissing():
+            return ExitCode.NO_CREDENTIALS
         case SessionFSMError():
             return ExitCode.FAILED
         case _:

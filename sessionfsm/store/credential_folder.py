@@ -105,7 +105,7 @@ class CredentialFolder:
             if record.retired_by in seen:
                 raise StoreError(
                     f"the credentials of {account} name each other as what came later: {self._path(account)}; "
-                    "remove the account, and log in again"
+                    "remove the file, and log in again"
                 )
             seen.add(record.retired_by)
             record = self._read(record.retired_by)

@@ -33,7 +33,7 @@ def write(path: Path, text: str) -> str:
     ("arguments", "words"),
     [
         pytest.param([], "required: COMMAND", id="no command"),
-        pytest.param(["fly"], "no such command; the commands are demo, run, send, server, ", id="unknown command"),
+        pytest.param(["fly"], "no such command; the commands are demo, run, send, account, ", id="unknown command"),
         pytest.param(["run", "--bogus"], "--bogus; see 'sessionfsm run --help'", id="unknown flag"),
         pytest.param(["--bogus", "run"], "--bogus", id="unknown flag before the command"),
         pytest.param(["run"], "no bot token; pass --token-file FILE, or set SESSIONFSM_TOKEN", id="no token"),
