@@ -111,7 +111,7 @@ class CredentialFolder:
             record = self._read(record.retired_by)
         if record is None:
             return None
-        return max([record, *self._of_user(record.user_id)], key=_age).credentials()
+        return max([record, *self._of_user(record.user_id, level=logging.DEBUG)], key=_age).credentials()
 
     def save(self, credentials: Credentials) -> list[str]:
         """
@@ -128,7 +128,8 @@ class CredentialFolder:
         except OSError as error:
             raise self._failed("be made", self._folder, error) from None
         with self._locked():
-            others = [record for record in self._of_user(credentials.user_id) if record.account != account]
+            every = self._of_user(credentials.user_id, level=logging.WARNING)
+            others = [record for record in every if record.account != account]
             before = max((record.saved_at for record in others), default=0.0)
             # The clock may have been set back since.
             saved_at = max(self._clock(), before + 0.001)
@@ -231,13 +232,13 @@ class CredentialFolder:
             raise exposed
         return True
 
-    def _of_user(self, user_id: str) -> Iterator[_Record]:
-        """Yield the credentials of a user that have not become pointers."""
+    def _of_user(self, user_id: str, *, level: int) -> Iterator[_Record]:
+        """Yield the credentials of a user that have not become pointers; files that cannot be used are logged."""
         for path in self._paths() if user_id else []:
             try:
                 record = self._read_path(path)
             except (CredentialsExposed, StoreError) as error:
-                logger.warning("passed over: %s", error)
+                logger.log(level, "passed over: %s", error)
             else:
                 if record is not None and record.token is not None and record.user_id == user_id:
                     yield record
