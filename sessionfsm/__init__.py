@@ -45,7 +45,16 @@ if TYPE_CHECKING:
     from .lifecycle import Machine, Policy, Signal, State
     from .secret import Secret
     from .session import Health, Record, RecordMonitor, Session, Violation
-    from .store import Credentials, CredentialStore, MemoryCredentials, MemoryStore, MessageState, Store, Stored
+    from .store import (
+        Credentials,
+        CredentialStore,
+        MemoryCredentials,
+        MemoryStore,
+        MessageState,
+        SQLiteStore,
+        Store,
+        Stored,
+    )
     from .trace import TraceWriter, check_trace
 
 # Where each public name lives. Modules are imported when a name is first used: `sessionfsm --help` needs none of them.
@@ -66,6 +75,7 @@ _HOMES = {
     "Secret": "secret",
     "Store": "store",
     "MemoryStore": "store",
+    "SQLiteStore": "store",
     "Stored": "store",
     "MessageState": "store",
     "Credentials": "store",
@@ -116,6 +126,7 @@ __all__ = [
     "Secret",
     "Store",
     "MemoryStore",
+    "SQLiteStore",
     "Stored",
     "MessageState",
     "Credentials",

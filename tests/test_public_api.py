@@ -7,7 +7,8 @@ import sys
 import sessionfsm
 from sessionfsm import errors
 
-AS_THEIR_PROTOCOL_SAYS = (sessionfsm.MemoryStore, sessionfsm.MemoryCredentials)  # whose methods say what these do
+# Their methods do what their protocol says.
+AS_THEIR_PROTOCOL_SAYS = (sessionfsm.MemoryStore, sessionfsm.SQLiteStore, sessionfsm.MemoryCredentials)
 
 
 def test_every_public_name_can_be_had_and_every_error_is_public() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .options import add_connection, add_verbose, token_of
+from .options import add_connection, add_credentials, add_verbose, token_of
 from .problems import CommandError
 
 if TYPE_CHECKING:
     from .options import Commands
 
-__all__ = ["add_credentials", "add_to"]
+__all__ = ["add_to"]
 
 _EPILOG = """\
 examples:
@@ -94,22 +94,6 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(call=_remove)
 
 
-def add_credentials(parser: argparse.ArgumentParser) -> None:
-    """Add ``--credentials``."""
-    parser.add_argument(
-        "--credentials",
-        type=_folder,
-        metavar="DIR",
-        help="the folder of the credentials (default: in your data folder)",
-    )
-
-
-def _folder(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("the folder's name is empty")
-    return text
-
-
 def _finish(parser: argparse.ArgumentParser) -> None:
     add_credentials(parser)
     add_verbose(parser)
@@ -118,6 +102,8 @@ def _finish(parser: argparse.ArgumentParser) -> None:
 
 def _add(args: argparse.Namespace) -> int:
     token = token_of(args)
+    if token is None:
+        raise CommandError("there is no bot token; pass --token-file FILE, or set SESSIONFSM_TOKEN")
     from .accounting import add
 
     return add(args, token)

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from sessionfsm._version import __version__
 
-from . import account, demo, run, send, server, simulate, trace, verify
+from . import account, demo, inbox, run, send, server, simulate, trace, verify
 from .exit_codes import ExitCode
 from .options import Parser
 from .problems import code_of, one_line, only_cause, unwritable
@@ -22,13 +22,14 @@ from .stop_signals import StopSignals
 
 __all__ = ["build_parser", "perform"]
 
-_COMMANDS = (demo, run, send, account, server, verify, simulate, trace)
+_COMMANDS = (demo, run, send, account, inbox, server, verify, simulate, trace)
 _EPILOG = """\
 examples:
   sessionfsm demo                                 watch a session fall and come back, for 30 s
   sessionfsm run --token-file bot.token           messages to standard output as JSON lines
   sessionfsm send --to USER@im.wechat "hello"     send one text
   sessionfsm account add --token-file bot.token   keep a bot's credentials
+  sessionfsm inbox list                           what is open, and what handlers have failed on
   sessionfsm server --faults faults.toml          a fake iLink server to point any client at
   sessionfsm verify                               prove that the machine keeps its promises
   sessionfsm simulate                             hours of trouble in seconds, every promise checked

@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 
     from sessionfsm.lifecycle import Machine, Policy
     from sessionfsm.secret import Secret
+    from sessionfsm.store import Credentials
 
 __all__ = [
     "Commands",
     "Parser",
+    "add_account",
     "add_connection",
+    "add_credentials",
     "add_machine",
     "add_policy",
+    "add_store",
     "add_trace",
     "add_verbose",
     "amount",
     "count",
     "demo_duration",
     "duration",
+    "login_of",
     "machine_of",
     "policy_of",
     "port",
@@ -140,7 +145,8 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
 def add_connection(parser: argparse.ArgumentParser) -> None:
     """Add what says which server, and as whom."""
     group = parser.add_argument_group(
-        "server and account", f"Without --token and --token-file the token comes from {TOKEN_VARIABLE}."
+        "server and account",
+        f"The token comes from --token, else --token-file, else {TOKEN_VARIABLE}, else the stored credentials.",
     )
     group.add_argument("--base-url", type=_base_url, metavar="URL", help="the server (default: the official one)")
     group.add_argument(
@@ -148,6 +154,37 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--token", metavar="T", help="the bot token; other users can see it in the list of processes")
     group.add_argument("--token-file", metavar="FILE", help="a file that holds the bot token")
+
+
+def add_account(parser: argparse.ArgumentParser) -> None:
+    """Add what says which stored login."""
+    parser.add_argument(
+        "--account", metavar="ACCOUNT", help="whose stored credentials, if no token is given and several are stored"
+    )
+    add_credentials(parser)
+
+
+def add_credentials(parser: argparse.ArgumentParser) -> None:
+    """Add ``--credentials``."""
+    parser.add_argument(
+        "--credentials",
+        type=_path,
+        metavar="DIR",
+        help="the folder of the credentials (default: in your data folder)",
+    )
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add ``--store``."""
+    parser.add_argument(
+        "--store", type=_path, metavar="FILE", help="the file that keeps the messages (default: in your data folder)"
+    )
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
 
 
 def policy_of(args: argparse.Namespace) -> Policy:
@@ -182,12 +219,12 @@ def machine_of(args: argparse.Namespace) -> Machine:
     return load_machine(args.machine, policy_of(args) if args.policy is not None else None)
 
 
-def token_of(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Secret:
+def token_of(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Secret | None:
     """
-    Return the token: from ``--token``, else from ``--token-file``, else from the environment.
+    Return the token: from ``--token``, else from ``--token-file``, else from the environment; ``None`` without one.
 
     Raises:
-        CommandError: If none of them is given, the first that is given is empty, or the file cannot be read.
+        CommandError: If the first that is given is empty, or the file cannot be read.
     """
     from sessionfsm.secret import Secret
 
@@ -197,7 +234,41 @@ def token_of(args: argparse.Namespace, environment: Mapping[str, str] = os.envir
         return _present(_read_token(args.token_file), f"the token file {args.token_file}")
     if TOKEN_VARIABLE in environment:
         return _present(Secret(environment[TOKEN_VARIABLE]), TOKEN_VARIABLE)
-    raise CommandError(f"there is no bot token; pass --token-file FILE, or set {TOKEN_VARIABLE}")
+    return None
+
+
+def login_of(args: argparse.Namespace) -> Credentials:
+    """
+    Return the token that *args* give and its server, or else the stored credentials.
+
+    Raises:
+        CommandError: If there are none, several to choose from, or the token is of another account than the one named.
+        CredentialsExposed: If others can read the stored ones.
+        StoreError: If they cannot be read.
+    """
+    from sessionfsm.ilink import DEFAULT_BASE_URL
+    from sessionfsm.store import CredentialFolder, Credentials
+
+    token = token_of(args)
+    if token is not None:
+        given = Credentials(token=token, base_url=DEFAULT_BASE_URL if args.base_url is None else args.base_url)
+        if args.account not in (None, given.account):
+            raise CommandError(f"the token is of account {given.account}, not of {args.account}; leave one of them out")
+        return given
+    folder = CredentialFolder(args.credentials)
+    known = folder.accounts()
+    if args.account is None and len(known) > 1:
+        raise CommandError(f"several accounts are stored; choose one with --account: {', '.join(known)}")
+    account = args.account if args.account is not None else known[0] if known else None
+    stored = folder.current(account) if account is not None else None
+    if stored is None:
+        whose = f"of account {account} " if account is not None else ""
+        raise CommandError(
+            f"no credentials {whose}are stored, and no token is given; 'sessionfsm account add' stores them, "
+            f"--token-file FILE or {TOKEN_VARIABLE} gives a token",
+            ExitCode.NO_CREDENTIALS,
+        )
+    return stored if args.base_url is None else Credentials(token=stored.token, base_url=args.base_url)
 
 
 def _read_token(path: str) -> Secret:

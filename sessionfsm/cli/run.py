@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .exit_codes import ExitCode
-from .options import add_connection, add_policy, add_trace, add_verbose, policy_of, token_of
+from .options import add_account, add_connection, add_policy, add_store, add_trace, add_verbose, login_of, policy_of
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -17,12 +17,16 @@ _EPILOG = """\
 One JSON object per message and line: message_id, from, text, create_time_ms, type, and message: what the server
 sent, without the context token. A message is done when its line is written. Logs go to standard error.
 
+Messages are kept in the store before they are written out, and polling goes on only then: what a killed process had
+not written, the next run writes. Another 'run' on the same account, in whatever store, ends with exit code 4.
+
 --trace records the session, a JSON object per line, for 'sessionfsm trace check'. A file that exists is gone on with.
 
 Ctrl-C and SIGTERM stop in order; a second one ends at once. A closed standard output stops in order too.
 
 examples:
-  sessionfsm run --token-file bot.token
+  sessionfsm run                                  with the stored credentials (see 'sessionfsm account add')
+  sessionfsm run --token-file bot.token --store bot.db
   sessionfsm run --base-url http://127.0.0.1:8080 --token test | jq -r .text
   sessionfsm run --token-file bot.token --trace run.jsonl
 """
@@ -37,6 +41,8 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
     )
     add_connection(parser)
+    add_account(parser)
+    add_store(parser)
     add_policy(parser)
     add_trace(parser)
     add_verbose(parser)
@@ -44,9 +50,9 @@ def add_to(commands: Commands) -> None:
 
 
 def _call(args: argparse.Namespace) -> int:
-    token, policy = token_of(args), policy_of(args)
+    login, policy = login_of(args), policy_of(args)
     from .running import run
 
     if args.signals.caught is not None:
         return ExitCode.OK
-    return run(args, token, policy, args.signals)
+    return run(args, login, policy, args.signals)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from typing import Any
 
 import anyio
 import msgspec
 
-from sessionfsm.ilink import DEFAULT_BASE_URL, ItemType, Message
+from sessionfsm.ilink import ItemType, Message
 from sessionfsm.ilink.fields import object_of
 from sessionfsm.lifecycle import Policy
-from sessionfsm.secret import Secret
 from sessionfsm.session import Session
+from sessionfsm.store import CredentialFolder, Credentials, SQLiteStore
 from sessionfsm.trace import TraceWriter
 
 from .exit_codes import ExitCode
@@ -21,27 +22,33 @@ from .logs import logger, logs_to_stderr
 from .problems import unwritable
 from .stop_signals import StopSignals
 
-__all__ = ["json_line", "run"]
+__all__ = ["json_line", "message_fields", "run"]
 
 _ITEM_TYPES = {kind.value: kind.name.lower() for kind in ItemType}
 
 
-def run(args: argparse.Namespace, token: Secret, policy: Policy, signals: StopSignals) -> ExitCode:
+def run(args: argparse.Namespace, login: Credentials, policy: Policy, signals: StopSignals) -> ExitCode:
     """Serve until somebody asks for the end, or standard output is closed."""
-    base_url = DEFAULT_BASE_URL if args.base_url is None else args.base_url
 
     async def serve() -> ExitCode:
-        observers = [trace] if trace is not None else []
         session = Session(
-            token=token, base_url=base_url, allow_hosts=args.allow_host, policy=policy, observers=observers
+            token=login.token,
+            base_url=login.base_url,
+            credentials=CredentialFolder(args.credentials),
+            allow_hosts=args.allow_host,
+            policy=policy,
+            store=store,
+            observers=[trace] if trace is not None else [],
         )
         writer = LineWriter(standard_output())
-        logger.info("serving %s at %s", session.account, base_url)
+        logger.info("serving %s at %s, messages are kept in %s", session.account, login.base_url, store.path)
         if args.token is not None:
             logger.info("other users can see --token in the list of processes; --token-file hides it")
         return await _serve(session, writer, signals)
 
     with logs_to_stderr(verbose=args.verbose), ExitStack() as stack:
+        store = stack.enter_context(closing(SQLiteStore(args.store)))
+        store.open()
         trace = stack.enter_context(TraceWriter(args.trace)) if args.trace is not None else None
         code = anyio.run(serve)
         if trace is not None and trace.problem is not None:
@@ -84,10 +91,14 @@ def _is_context_token(name: str) -> bool:
     return "".join(character for character in name if character.isalnum()).casefold() == "contexttoken"
 
 
+def message_fields(message: Message) -> dict[str, Any]:
+    """Return what the server sent, without the context token."""
+    every = object_of(message.raw) or {}
+    return {name: value for name, value in every.items() if not _is_context_token(name)}
+
+
 def json_line(message: Message) -> bytes:
     """Return *message* as one line of JSON, without its context token and without a line end."""
-    every = object_of(message.raw) or {}
-    fields = {name: value for name, value in every.items() if not _is_context_token(name)}
     kind = message.items[0].type if message.items else None
     document = {
         "message_id": message.message_id,
@@ -95,7 +106,7 @@ def json_line(message: Message) -> bytes:
         "text": message.text,
         "create_time_ms": message.create_time_ms,
         "type": None if kind is None else _ITEM_TYPES.get(kind, kind),
-        "message": fields,
+        "message": message_fields(message),
     }
     # The server's own JSON is passed on digit for digit, and may have line ends in it: format() takes them out.
     return msgspec.json.format(msgspec.json.encode(document), indent=-1)

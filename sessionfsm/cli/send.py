@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from .options import add_connection, add_verbose, token_of
+from .options import add_account, add_connection, add_verbose, login_of
 from .problems import CommandError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("text", metavar="TEXT", help="what to send; '-' reads standard input")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_connection(parser)
+    add_account(parser)
     add_verbose(parser)
     parser.set_defaults(call=_call, parser=parser, stops_in_order=False)
 
@@ -43,13 +44,13 @@ def add_to(commands: Commands) -> None:
 def _call(args: argparse.Namespace) -> int:
     if not args.to.strip():
         raise CommandError("the value of --to is empty; give the user's id")
-    token = token_of(args)
+    login = login_of(args)
     text = _standard_input() if args.text == "-" else args.text
     if not text.strip():
         raise CommandError("the text is empty; say what to send as TEXT, or '-' and on standard input")
     from .sending import send
 
-    return send(args, token, text)
+    return send(args, login, text)
 
 
 def _standard_input() -> str:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import anyio
 
 from sessionfsm.errors import BadRequest, ConversationClosed, ILinkError, SessionLost, TransportError
-from sessionfsm.ilink import DEFAULT_BASE_URL, ILinkClient, Sent, split_text
-from sessionfsm.secret import Secret
+from sessionfsm.ilink import ILinkClient, Sent, split_text
+from sessionfsm.store import Credentials
 
 from .exit_codes import SIGNALLED, ExitCode
 from .lines import LineWriter, standard_output
@@ -20,16 +20,15 @@ from .problems import CommandError, code_of, one_line
 __all__ = ["send"]
 
 
-def send(args: argparse.Namespace, token: Secret, text: str) -> ExitCode:
+def send(args: argparse.Namespace, login: Credentials, text: str) -> ExitCode:
     """Send *text*, in as many messages as it needs."""
     pieces = split_text(text)
     sent: list[Sent] = []
-    base_url = DEFAULT_BASE_URL if args.base_url is None else args.base_url
     # Whether its lines can be written changes nothing for the pieces: all of them are sent.
     writer = LineWriter(standard_output())
 
     async def send_pieces() -> CommandError | None:
-        client = ILinkClient(token=token, base_url=base_url, allow_hosts=args.allow_host)
+        client = ILinkClient(token=login.token, base_url=login.base_url, allow_hosts=args.allow_host)
         async with client:
             for number, piece in enumerate(pieces, start=1):
                 try:

@@ -20,6 +20,8 @@ __all__ = ["Batch", "Committed", "Incoming", "MessageState", "Runner", "Store", 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_AHEAD_S = 24 * 3600.0
+
 
 class MessageState(StrEnum):
     """What has become of a message."""
@@ -45,7 +47,8 @@ class Incoming:
         body: The message's exact JSON.
         context_token: What an answer to this sender should carry.
         sent_ms: When it was written, by the server's clock, in milliseconds since the epoch; ``None`` if the server
-            did not say so. The context token of the message that was written last is kept.
+            did not say so. The context token of the message that was written last is kept; a time that is more than a
+            day ahead of ours is none.
     """
 
     key: str
@@ -53,6 +56,18 @@ class Incoming:
     body: bytes = field(repr=False)
     context_token: Secret | None = None
     sent_ms: int | None = None
+
+
+def believable(sent_ms: int | None, now: float) -> int | None:
+    """
+    Return when a message was written, or ``None`` if the server did not say so, or what it said cannot be.
+
+    Nobody could write a later message than one from the year 9999, and its context token would stay for ever.
+
+    Args:
+        now: Wall time, in seconds since the epoch.
+    """
+    return sent_ms if sent_ms is not None and 0 < sent_ms <= (now + _AHEAD_S) * 1000 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +189,8 @@ class Store(Protocol):
         Put *successor* in the place of *account*, whose user has logged in again.
 
         Its open and parked messages are the successor's from now on, with the same numbers; an open one that the
-        successor knows already is done. Its cursor and its context tokens are forgotten.
+        successor knows already is done. Its cursor and its context tokens are forgotten. A finished message of its
+        that is opened once more is opened for the successor.
         """
 
     def changed(self) -> bool:

@@ -13,7 +13,7 @@ from itertools import islice
 from sessionfsm.errors import AccountInUse, StoreError
 from sessionfsm.secret import Secret
 
-from .base import Batch, Committed, Incoming, MessageState, Stored
+from .base import Batch, Committed, Incoming, MessageState, Stored, believable
 
 __all__ = ["KEEP_S", "MemoryStore"]
 
@@ -36,10 +36,12 @@ class MemoryStore:
 
     Args:
         clock: Monotonic seconds, so that a step of the time of day makes no message new again.
+        wall: Seconds since the epoch, to know a message's time that cannot be.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._wall = wall
         self._accounts: dict[str, _Account] = {}
         self._messages: dict[int, Stored] = {}  # open, parked and dropped ones, in order
         self._keys: dict[int, str] = {}  # their keys
@@ -98,9 +100,10 @@ class MemoryStore:
     def _keep_token(self, account: _Account, message: Incoming) -> None:
         if message.context_token is None:
             return
-        sent_ms, _ = account.tokens.get(message.sender, (0, None))
-        if message.sent_ms is None or message.sent_ms >= sent_ms:
-            account.tokens[message.sender] = (message.sent_ms or sent_ms, message.context_token)
+        known, _ = account.tokens.get(message.sender, (0, None))
+        sent_ms = believable(message.sent_ms, self._wall())
+        if sent_ms is None or sent_ms >= known:
+            account.tokens[message.sender] = (sent_ms or known, message.context_token)
 
     def _add(self, stored: Stored, key: str) -> Stored:
         self._last += 1

@@ -70,7 +70,7 @@ def started(folder: Path, *arguments: str, stdout: int | None = None, **variable
             stdin=subprocess.DEVNULL,
             stdout=out_file if stdout is None else stdout,
             stderr=err_file,
-            env=ENVIRONMENT | variables,
+            env=ENVIRONMENT | {"XDG_DATA_HOME": os.environ["XDG_DATA_HOME"]} | variables,
             # Whoever runs the tests in the background has SIGINT ignored, and a child would inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as popen,

@@ -36,7 +36,9 @@ def write(path: Path, text: str) -> str:
         pytest.param(["fly"], "no such command; the commands are demo, run, send, account, ", id="unknown command"),
         pytest.param(["run", "--bogus"], "--bogus; see 'sessionfsm run --help'", id="unknown flag"),
         pytest.param(["--bogus", "run"], "--bogus", id="unknown flag before the command"),
-        pytest.param(["run"], "no bot token; pass --token-file FILE, or set SESSIONFSM_TOKEN", id="no token"),
+        pytest.param(
+            ["account", "add"], "no bot token; pass --token-file FILE, or set SESSIONFSM_TOKEN", id="no token"
+        ),
         pytest.param(["run", "--token", " \t"], "--token is empty", id="white space as token"),
         pytest.param(["send", "--to", "u", "--token", "", "hi"], "--token is empty", id="empty token"),
         pytest.param(["run", "--token", f"{SECRET} x"], "has a space", id="token with a space"),
@@ -143,13 +145,16 @@ def test_the_first_token_that_is_given_counts(tmp_path: Path) -> None:
     environment = {"SESSIONFSM_TOKEN": "from-environment"}
 
     def chosen(token: str | None, token_file: str | None) -> str:
-        return token_of(Namespace(token=token, token_file=token_file), environment).reveal()
+        found = token_of(Namespace(token=token, token_file=token_file), environment)
+        return found.reveal() if found is not None else "none"
 
     assert chosen("from-option", file) == "from-option"
     assert chosen(None, file) == "from-file"
     assert chosen(None, None) == "from-environment"
     with pytest.raises(CommandError, match="--token is empty"):
         chosen(" ", file)
+    environment.clear()
+    assert chosen(None, None) == "none"
 
 
 def test_the_exit_codes_are_those_of_the_documentation() -> None:

@@ -307,12 +307,14 @@ async def test_after_another_login_the_old_bots_messages_are_handled_even_by_the
         new.push("to the new bot")
         await w.until(lambda: len(store.pending(OTHER)) == 2)
     texts: list[str] = []
-    async with httpx.AsyncClient(transport=server.transport()) as http:
-        async with Session(credentials=logins, http=http, store=store) as session:
-            async for message in session:
-                texts.append(message.text)
-                if len(texts) == 2:
-                    await session.stop()
+    async with (
+        httpx.AsyncClient(transport=server.transport()) as http,
+        Session(credentials=logins, http=http, store=store) as session,
+    ):
+        async for message in session:
+            texts.append(message.text)
+            if len(texts) == 2:
+                await session.stop()
     assert texts == ["to the old bot", "to the new bot"]
     assert store.pending(OTHER) == []
 

@@ -90,7 +90,7 @@ async def test_marks_of_many_handlers_go_together() -> None:
     async with StoreWriter(disk, slowly) as writer, anyio.create_task_group() as group:
         for number in range(1, 11):
             group.start_soon(writer.done, [number])
-    assert sorted(sum(disk.marks, [])) == list(range(1, 11))
+    assert sorted(number for numbers in disk.marks for number in numbers) == list(range(1, 11))
     assert len(disk.marks) <= 2
     assert disk.pending(A) == []
 
@@ -167,7 +167,7 @@ async def test_a_broken_disk_is_found_out_by_idle_polls_too(caplog: pytest.LogCa
 
 
 async def test_who_gives_up_waiting_is_not_written_unless_it_had_begun() -> None:
-    """By its deadline, or cancelled: a batch that nobody waits for any more is not committed behind its session's back."""
+    """By its deadline, or cancelled: a batch that nobody waits for is not committed behind its session's back."""
     disk = Disk()
 
     async def stuck(function: Callable[..., Any], *args: Any) -> Any:
