@@ -154,9 +154,16 @@ def _set_aside(path: Path) -> Path:
     while any(Path(f"{aside}{suffix}").exists() for suffix in ("", "-wal", "-shm")):
         number += 1
         aside = Path(f"{name}-{number}")
-    for suffix in ("-shm", "-wal", ""):  # a -wal must not meet another file
+    for suffix in ("-shm", "-wal"):  # a -wal must not meet another file
         with suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+    with suppress(FileNotFoundError):
+        try:
+            os.link(path, aside)  # the new one takes its place then: at no moment is there none
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without links
+            os.rename(path, aside)
     return aside
 
 
