@@ -14,6 +14,7 @@ import msgspec
 
 from sessionfsm.errors import BadRequest, ConnectFailed, ConnectionLost, DefinitionError
 from sessionfsm.ilink.address import DEFAULT_BASE_URL, check_base_url
+from sessionfsm.ilink.border import bare_errors
 from sessionfsm.ilink.exchange import post
 from sessionfsm.ilink.headers import (
     CHANNEL_VERSION,
@@ -70,7 +71,8 @@ class ILinkClient:
         CredentialsMissing: If the token is empty.
         DefinitionError: If another argument is wrong. No message shows the token.
 
-    Every call raises only :class:`~sessionfsm.errors.ILinkError`, and lets cancellation pass.
+    Every call raises only :class:`~sessionfsm.errors.ILinkError`, and lets cancellation pass. What it raises has
+    neither a cause nor frames from within: these would show the request and the answer.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class ILinkClient:
         max_body_bytes: int = 16 * _MIB,
         random: random_module.Random | None = None,
     ) -> None:
+        token = Secret.of(token)
+        self._base_url = ""  # for the repr, which a traceback of what is raised here may show
         self._token = check_token(token)
         self._allow_hosts = tuple(allow_hosts)
         self._base_url = check_base_url(base_url, allow_hosts)
@@ -131,12 +135,17 @@ class ILinkClient:
             CredentialsMissing: If the token is empty.
             DefinitionError: If it could not stand in a header, or *base_url* is not allowed.
         """
+        token = Secret.of(token)
+        before = self._token
         self._token, self._base_url = self.check_credentials(token, base_url)
+        self._remember(before)  # it is in the requests that are out
 
     def check_credentials(self, token: Secret | str, base_url: str) -> tuple[Secret, str]:
         """Return both as they would be used. Raises what :meth:`replace_credentials` raises, and changes nothing."""
+        token = Secret.of(token)
         return check_token(token), check_base_url(base_url, self._allow_hosts)
 
+    @bare_errors
     async def get_updates(self, cursor: Secret | None, *, deadline_s: float, fresh: bool = False) -> Updates:
         """
         Poll once. The server holds the request until there is something new or its own time is over.
@@ -146,7 +155,6 @@ class ILinkClient:
             deadline_s: For the whole exchange; longer than the server holds it (section 1.4).
             fresh: Close the poll connection first, because it may be dead.
         """
-        secrets = self._secrets(cursor)
         self._remember(cursor)
         body = await self._post(
             "getupdates",
@@ -155,20 +163,23 @@ class ILinkClient:
             fresh=fresh,
             deadline_s=deadline_s,
             max_body_bytes=self._max_body_bytes,
-            secrets=secrets,
+            other=cursor,
         )
-        return parse_updates(body, secrets=secrets)
+        return parse_updates(body, secrets=self._secrets(cursor))
 
+    @bare_errors
     async def notify_start(self, *, deadline_s: float = 10.0) -> None:
         """Tell the server that this client is online. It is not told twice by itself: the caller decides."""
         # On a connection of its own: one that the server is just closing would swallow the notice, and the poll after
         # it would be a retry without notifystart. The poll goes on with that connection.
         await self._notify("notifystart", deadline_s, fresh=True)
 
+    @bare_errors
     async def notify_stop(self, *, deadline_s: float = 5.0) -> None:
         """Tell the server that this client goes offline. Not after a takeover (section 2.4)."""
         await self._notify("notifystop", deadline_s)
 
+    @bare_errors
     async def send_text(
         self,
         to: str,
@@ -219,17 +230,13 @@ class ILinkClient:
         if run_id:
             message["run_id"] = run_id
         async with self._sending:
-            secrets = self._secrets(context_token)
             self._remember(context_token)
-            body = await self._post("sendmessage", {"msg": message}, "send", deadline_s=deadline_s, secrets=secrets)
-        return parse_sent(body, client_id=client_id, secrets=secrets)
+            body = await self._post("sendmessage", {"msg": message}, "send", deadline_s=deadline_s, other=context_token)
+        return parse_sent(body, client_id=client_id, secrets=self._secrets(context_token))
 
     async def _notify(self, endpoint: str, deadline_s: float, *, fresh: bool = False) -> None:
-        secrets = self._secrets(None)
-        body = await self._post(
-            endpoint, {}, "poll", fresh=fresh, deadline_s=deadline_s, secrets=secrets, folder="msg/"
-        )
-        parse_answer(body, endpoint=endpoint, secrets=secrets)
+        body = await self._post(endpoint, {}, "poll", fresh=fresh, deadline_s=deadline_s, folder="msg/")
+        parse_answer(body, endpoint=endpoint, secrets=self.known_secrets())
 
     async def _post(
         self,
@@ -238,7 +245,7 @@ class ILinkClient:
         kind: Literal["poll", "send"],
         *,
         deadline_s: float,
-        secrets: Sequence[Secret],
+        other: Secret | None = None,
         fresh: bool = False,
         max_body_bytes: int = _MIB,
         folder: str = "",
@@ -270,16 +277,22 @@ class ILinkClient:
                 lane=Lane(self._owner, kind, fresh),
                 deadline_s=deadline_s,
                 max_body_bytes=max_body_bytes,
-                secrets=secrets,
+                secrets=lambda: self._secrets(other),
             )
         except ConnectionLost:
             self._single_use[kind] = _SINGLE_USES
             raise
 
     def _remember(self, secret: Secret | None) -> None:
-        """Keep what was sent lately: a server may repeat it in the error of another request."""
-        if secret and secret not in self._recent:
+        """Keep what was sent lately: a server may repeat it in the error of another request, an older one too."""
+        if secret:
+            if secret in self._recent:
+                self._recent.remove(secret)
             self._recent.append(secret)
+
+    def known_secrets(self) -> Sequence[Secret]:
+        """Return what has been sent lately, so that no error repeats it."""
+        return self._secrets(None)
 
     def _secrets(self, other: Secret | None) -> list[Secret]:
         """Return what no error of this request may show, the longest first: one may be part of another."""

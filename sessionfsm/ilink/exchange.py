@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
 
 import anyio
@@ -95,7 +95,7 @@ async def post(
     lane: Lane,
     deadline_s: float,
     max_body_bytes: int,
-    secrets: Sequence[Secret],
+    secrets: Callable[[], Sequence[Secret]],
 ) -> bytes:
     """
     Send *content* and return the body of the answer, all of it within *deadline_s* seconds.
@@ -103,7 +103,7 @@ async def post(
     A body that was complete when the deadline passed is returned: it may hold messages that will not come again.
 
     Args:
-        secrets: What must not show in an error's text.
+        secrets: Asked, when there is an error, what must not show in its text.
 
     Raises:
         SessionLost: If the HTTP status is 401 or 403.
@@ -124,12 +124,11 @@ async def post(
             finally:
                 await _close(response)
         except BodyError as exc:
-            raise BrokenAnswer(str(exc), endpoint=endpoint) from exc
+            raise BrokenAnswer(str(exc), endpoint=endpoint) from None
         except _FOREIGN as exc:
             if body is None:
-                error = _translated(exc, http, endpoint, secrets)
-                # Not chained where the cause quotes the server's bytes, which may repeat what we sent.
-                raise error from (None if isinstance(exc, httpx.ProtocolError) else exc)
+                # Not chained: the cause holds the request, and its text may quote the server's bytes.
+                raise _translated(exc, http, endpoint, secrets()) from None
     if body is None:
         raise DeadlineExceeded(f"no complete answer within {deadline_s:g} s", endpoint=endpoint, deadline_s=deadline_s)
     return body

@@ -17,6 +17,7 @@ __all__ = [
     "client_version",
     "post_headers",
     "sanitize_bot_agent",
+    "stripped",
     "wechat_uin",
 ]
 
@@ -30,6 +31,7 @@ _OFFICIAL_BOT_AGENT = "OpenClaw"
 _BOT_AGENT_BYTES = 256
 _PRODUCT = re.compile(r"[A-Za-z0-9_.-]{1,32}/[A-Za-z0-9_.+-]{1,32}")
 _COMMENT = re.compile(r"\([\x20-\x27\x2A-\x7E]{1,64}\)")
+_TOKEN = re.compile(r"[!-~]+")
 _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:[-+][0-9A-Za-z.+-]*)?")
 
 
@@ -94,15 +96,29 @@ def check_token(token: Secret | str) -> Secret:
         CredentialsMissing: If nothing is left.
         DefinitionError: If it could not stand in a header as it is. The message does not show it.
     """
-    text = (token.reveal() if isinstance(token, Secret) else token).strip()
-    if not text:
+    token = Secret.of(token)
+    token = stripped(token)
+    if not token:
         raise CredentialsMissing("there is no bot token: log in, or pass token=...")
-    if not all("!" <= character <= "~" for character in text):
+    if _TOKEN.fullmatch(token.reveal()) is None:
         raise DefinitionError(
             "the bot token has a space, a control character or a character outside ASCII in it; "
             "pass the token alone, without 'Bearer'"
         )
-    return Secret(text)
+    return token
+
+
+def stripped(token: Secret | str) -> Secret:
+    """
+    Return *token* without surrounding white space.
+
+    Raises:
+        DefinitionError: If it is no string.
+    """
+    token = Secret.of(token)
+    if not isinstance(token.reveal(), str):
+        raise DefinitionError("the bot token is a string; pass the text that the login gave")
+    return Secret(token.reveal().strip())
 
 
 def check_route_tag(route_tag: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
+from typing import TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -12,6 +13,9 @@ from sessionfsm.ilink.fields import Fields, array, child, identifier, integer, o
 from sessionfsm.secret import Secret
 
 __all__ = ["Item", "ItemType", "Message", "MessageType", "Quote", "parse_message"]
+
+RichRepr: TypeAlias = "list[tuple[str, object]]"
+"""What rich shows in place of the repr. A struct of msgspec has one of its own, and that shows every field."""
 
 
 class MessageType(IntEnum):
@@ -52,6 +56,9 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Quote(message_id={self.message_id!r})"
 
+    def __rich_repr__(self) -> RichRepr:
+        return [("message_id", self.message_id)]
+
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -76,6 +83,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Item(type={_kind(self.type)}, msg_id={self.msg_id!r})"
+
+    def __rich_repr__(self) -> RichRepr:
+        return [("type", _kind(self.type)), ("msg_id", self.msg_id)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +154,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             f"Message(message_id={self.message_id!r}, from_user_id={self.from_user_id!r}, "
             f"create_time_ms={self.create_time_ms!r}, items=[{kinds}])"
         )
+
+    def __rich_repr__(self) -> RichRepr:
+        kinds = [_kind(item.type) for item in self.items]
+        shown = {name: getattr(self, name) for name in ("message_id", "from_user_id", "create_time_ms")}
+        return [*shown.items(), ("items", kinds)]
 
 
 def parse_message(raw: bytes) -> Message | None:

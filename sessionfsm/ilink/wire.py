@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sessionfsm.errors import BadRequest, BrokenAnswer, ConversationClosed, ServerRefused, SessionLost
 from sessionfsm.ilink.fields import Fields, array, identifier, integer, number, object_of, secret, string
 from sessionfsm.ilink.message import Item, ItemType, Message, MessageType, Quote, parse_message
-from sessionfsm.secret import Secret
+from sessionfsm.secret import Secret, hide_secrets
 
 __all__ = [
     "Item",
@@ -30,7 +30,7 @@ _SESSION_LOST = -14
 _BAD_REQUEST = -2
 _CONVERSATION_CLOSED = frozenset({-2, -3, -4})
 _ERRMSG_CHARACTERS = 200
-_SECRET_CHARACTERS = 8  # replacing a shorter text would only spoil the words; real secrets have 40 and more
+_READ_CHARACTERS = 1000  # of a text that is cut to the above; secrets in it shrink
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -149,11 +149,8 @@ def parse_sent(body: bytes, *, client_id: str, secrets: Iterable[Secret] = ()) -
 def printable(text: str, secrets: Iterable[Secret] = ()) -> str:
     """Return foreign *text* fit for an error message: one short line, without the given secrets."""
     # Invisible characters go first: they could split a secret that would be whole again without them.
-    text = "".join(character for character in text if character.isprintable())
-    for hidden in secrets:
-        if len(hidden.reveal()) >= _SECRET_CHARACTERS:
-            text = text.replace(hidden.reveal(), "[secret]")
-    return text[:_ERRMSG_CHARACTERS]
+    text = "".join(character for character in text[:_READ_CHARACTERS] if character.isprintable())
+    return hide_secrets(text, secrets)[:_ERRMSG_CHARACTERS]
 
 
 def _code(fields: Fields, name: str, endpoint: str) -> int | None:

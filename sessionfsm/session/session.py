@@ -15,6 +15,7 @@ import anyio.abc
 from sessionfsm.errors import CredentialsMissing, DefinitionError, PropertyBroken, SessionFSMError
 from sessionfsm.identity import account_id
 from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent, parse_message
+from sessionfsm.ilink.headers import stripped
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.secret import Secret
 from sessionfsm.store import (
@@ -120,8 +121,8 @@ class Session:
             login = _stored_login(credentials, account)
             secret, base_url = login.token, base_url or login.base_url
         else:
-            secret = token if isinstance(token, Secret) else Secret(token)
-            secret = Secret(secret.reveal().strip())
+            token = Secret.of(token)
+            secret = stripped(token)
         if not secret:
             raise CredentialsMissing("the token is empty: log in, or pass the token that a login gave")
         self._client = ILinkClient(

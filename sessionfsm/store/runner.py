@@ -15,8 +15,10 @@ import anyio.from_thread
 import anyio.lowlevel
 
 from sessionfsm.errors import SessionFSMError, StoreError
+from sessionfsm.secret import Secret, hide_secrets, raised_at
 
-from .base import Runner
+from .base import Batch, Incoming, Runner, Stored
+from .credentials import Credentials
 
 __all__ = ["StoreThread", "ask", "ask_by", "run_inline"]
 
@@ -25,21 +27,53 @@ R = TypeVar("R")
 
 logger = logging.getLogger("sessionfsm")
 
+_LONGEST = 500  # characters of what a store says
+
 
 async def ask(run: Runner, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """
-    Call a store's function through *run*.
+    Call a store's function through *run*. What it raises has neither a cause nor frames from within.
 
     Raises:
         StoreError: If it raises anything that it does not say it raises: nothing was done then.
     """
+    # The frames in the store have cursors and tokens in clear, and databases quote the row that they refuse.
+    raised: SessionFSMError
     try:
         return await run(function, *args, **kwargs)
-    except SessionFSMError:
-        raise
+    except SessionFSMError as error:
+        error.__cause__ = error.__context__ = None
+        raised = error
     except Exception as error:
-        logger.exception("the store raised something unexpected")
-        raise StoreError(f"the store raised {type(error).__name__}: {error}") from error
+        said = hide_secrets(" ".join(str(error)[:_LONGEST].split()), _secrets_in([args, kwargs]))
+        words = f"the store raised {type(error).__name__}: {said}"
+        logger.error("%s (at %s)", words, raised_at(error))
+        raised = StoreError(words)
+    try:
+        raise raised.with_traceback(None)
+    finally:
+        del raised  # its traceback has this frame
+
+
+def _secrets_in(value: object) -> list[Secret]:
+    """Return what is secret in the arguments of a store's function: bodies are, because tokens and keys are in them."""
+    match value:
+        case Secret():
+            return [value]
+        case Credentials(token=token):
+            return [token]
+        case Stored(body=body):
+            return [Secret(body.decode("utf-8", "replace"))]
+        case Incoming(body=body, context_token=token):
+            return [Secret(body.decode("utf-8", "replace")), *_secrets_in(token)]
+        case Batch(cursor=cursor, messages=messages):
+            return [*_secrets_in(cursor), *_secrets_in(messages)]
+        case list() | tuple():
+            return [secret for part in value for secret in _secrets_in(part)]
+        case dict():
+            return _secrets_in(list(value.values()))
+        case _:
+            return []
 
 
 async def ask_by(deadline: float, run: Runner, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

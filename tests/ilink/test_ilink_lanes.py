@@ -265,7 +265,7 @@ async def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.Monke
         with pytest.raises(ConnectFailed, match="proxy") as caught:
             await ilink.notify_start()
     assert "hunter2" not in str(caught.value)
-    assert "hunter2" not in str(caught.value.__cause__)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)  # the cause shows the URL
 
 
 # --- exchanges ------------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ async def test_an_answer_that_breaks_off_is_a_lost_connection(serve: Serve, answ
         with pytest.raises(ConnectionLost) as caught:
             await ilink.get_updates(None, deadline_s=1)
         # What the server's bytes were is not told: they may repeat ours.
-        assert not isinstance(caught.value.__cause__, httpx.ProtocolError)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
         broken = False
         assert (await ilink.get_updates(None, deadline_s=1)).has_messages
 
