@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.known_secrets import shown_in
+
 DEADLINE_S = 20.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "SESSIONFSM_TOKEN"}
 TOKEN = "0a1b2c3d4e5f@im.bot:00112233445566778899aabbccddeeff"
@@ -59,7 +61,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def started(folder: Path, *arguments: str, stdout: int | None = None, **variables: str) -> Iterator[Process]:
-    """Start ``sessionfsm`` with *arguments*; kill it at the end if it still runs."""
+    """Start ``sessionfsm`` with *arguments*; kill it at the end if it still runs. It must have shown no secret."""
     name = f"{arguments[0]}-{time.monotonic_ns()}"
     out, err = folder / f"{name}.out", folder / f"{name}.err"
     with (
@@ -80,6 +82,9 @@ def started(folder: Path, *arguments: str, stdout: int | None = None, **variable
         finally:
             if popen.poll() is None:
                 popen.kill()
+    for file in (out, err):
+        name = shown_in(file.read_text(errors="replace"))
+        assert name is None, f"{file.name} shows a secret: {name}"
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def test_what_is_not_there_cannot_be_removed(capsys: pytest.CaptureFixture[str])
             ["add", "--token", SECRET, "--base-url", "https://example.com"], "--allow-host example.com", id="host"
         ),
         pytest.param(["add", "--token", SECRET, "--base-url", "http://weixin.qq.com"], "in clear", id="no TLS"),
-        pytest.param(["add", "--token", SECRET, "--credentials", ""], "the folder's name is empty", id="no folder"),
+        pytest.param(["add", "--token", SECRET, "--credentials", ""], "the name is empty", id="no folder"),
         pytest.param(["list", "--bogus"], "--bogus; see 'sessionfsm account list --help'", id="unknown flag"),
         pytest.param(["remove"], "required: ACCOUNT", id="nobody to remove"),
         pytest.param(["remove", " "], "the account's name is empty", id="empty account"),
