@@ -76,6 +76,8 @@ class Inbox:
     def arrived(self, messages: Iterable[Stored]) -> None:
         """Note messages that were just committed."""
         for stored in messages:
+            if stored.number <= self._last:
+                continue  # it was read from the store before its commit's answer came here
             if self._more or self._held >= _WINDOW:
                 self._more = True  # the store will be asked, in its own order
             else:

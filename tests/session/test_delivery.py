@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from sessionfsm import MemoryStore, Message, MessageState, StoreError
-from sessionfsm.store import Batch, Committed
+from sessionfsm.session.inbox import Inbox
+from sessionfsm.store import Batch, Committed, Incoming, StoreWriter
 from sessionfsm.testing import FakeServer
 
 from .world import World, world
@@ -34,6 +35,22 @@ async def test_a_message_is_done_when_the_loop_asks_for_the_next() -> None:
         assert [m.number for m in store.pending(w.account.name)] == [1, 2]
         assert (await anext(loop)).text == "two"
         assert [m.number for m in store.pending(w.account.name)] == [2]
+
+
+async def test_a_message_that_is_read_before_its_commit_is_answered_is_handed_out_once() -> None:
+    """A loop that asks at that very moment finds it in the store; the answer, a turn later, brings nothing."""
+    store = MemoryStore()
+    inbox = Inbox(StoreWriter(store), "a")
+    batch = Batch(account="a", cursor=None, messages=tuple(Incoming(key=key, sender=key, body=b"{}") for key in "xy"))
+    (committed,) = store.commit([batch])
+    first = await inbox.next()
+    inbox.arrived(committed.new)
+    second = await inbox.next()
+    assert (first, second) == committed.new
+    for stored in committed.new:
+        await inbox.done(stored)
+    with anyio.move_on_after(60):
+        raise AssertionError(f"{await inbox.next()} was handed out again")
 
 
 async def test_left_by_an_exception_a_message_is_not_done_and_comes_again() -> None:
