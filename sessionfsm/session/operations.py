@@ -7,6 +7,7 @@ carried out by the store; its batch stays in memory and is committed again, whic
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable
@@ -217,12 +218,13 @@ class Operations:
             StoreError: If the store cannot be read.
         """
         by = anyio.current_time() + self.policy.renewal_deadline_s
-        await self.writer.ask(by, self.writer.store.acquire, self.account)
+        await self._acquire(self.account, by)
         try:
             self.cursor = await self.writer.ask(by, self.writer.store.cursor, self.account)
             if self.credentials is not None and (found := await self._current(by)) and found.account == self.account:
                 # What was kept before we were started is older than the token that we were started with.
                 self._passed_over = found.token
+                await self._succeed(self.credentials, self.account, by)
         except BaseException:
             self.release()
             raise
@@ -242,6 +244,56 @@ class Operations:
         except StoreError as error:
             lost = sum(len(batch.messages) for batch in self._uncommitted)
             logger.error("%s: %d messages could not be committed before the end: %s", self.account, lost, error)
+
+    async def _acquire(self, account: str, by: float) -> None:
+        """
+        Take an account. If nobody waits for the answer any more and it was done all the same, it is undone.
+
+        Raises:
+            AccountInUse: If somebody else has it.
+            StoreError: If the store could not, or did not answer in time.
+        """
+        store = self.writer.store
+        done: list[bool] = []  # whoever takes out what is in it, here or in the store's thread, is the one to undo it
+        abandoned = False
+
+        def acquire() -> None:
+            store.acquire(account)
+            done.append(True)
+            if abandoned:
+                undo()
+
+        def undo() -> None:
+            with contextlib.suppress(IndexError):
+                done.pop()
+                store.release(account)
+
+        try:
+            await self.writer.ask(by, acquire)
+        except BaseException:
+            abandoned = True
+            undo()
+            raise
+
+    async def _succeed(self, credentials: CredentialStore, account: str, by: float) -> None:
+        """
+        Take over for *account* what is left of those that it has replaced while nobody ran, or whoever ran was killed.
+
+        One that somebody else still polls for is left to them: they will find the new login themselves.
+        """
+        store = self.writer.store
+        for before in await self.writer.ask(by, credentials.predecessors, account):
+            if before == self.account:
+                continue
+            try:
+                await self._acquire(before, by)
+            except AccountInUse as error:
+                logger.warning("%s: what is left of account %s is not taken over: %s", account, before, error)
+                continue
+            try:
+                await self.writer.ask(by, store.retire, before, account)
+            finally:
+                store.release(before)
 
     async def _current(self, deadline: float) -> Credentials | None:
         """Return the credentials in force, if there are any that may be used."""
@@ -263,7 +315,7 @@ class Operations:
         store, before, account = self.writer.store, self.account, found.account
         try:
             if account != before:
-                await self.writer.ask(deadline, store.acquire, account)
+                await self._acquire(account, deadline)
         except AccountInUse as error:
             self._say_once(f"another login was found, and is not used: {error}")
             return False
@@ -272,6 +324,7 @@ class Operations:
             cursor = await self.writer.ask(deadline, store.cursor, account)
             self.client.check_credentials(found.token, found.base_url)
             if account != before:
+                await self._succeed(self.credentials, account, deadline)
                 await self.writer.ask(deadline, store.retire, before, account)
             self.client.replace_credentials(found.token, found.base_url)
             adopted = True

@@ -179,6 +179,28 @@ class CredentialFolder:
             if record is None or (record.token is not None and last.get(record.user_id, record) is record)
         )
 
+    def predecessors(self, account: str) -> list[str]:
+        """
+        Return the accounts in whose place *account* is now, in order: what is left of them is its own.
+
+        One whose file cannot be used is not among them.
+
+        Raises:
+            CredentialsExposed: If others can read or change the folder, or it is somebody else's.
+            StoreError: If the folder cannot be read.
+        """
+        found: list[str] = []
+        for path in self._paths():
+            try:
+                record = self._read_path(path)
+                login = None if record is None or record.account == account else self.current(record.account)
+            except (CredentialsExposed, StoreError) as error:
+                logger.debug("passed over: %s", error)
+                continue
+            if record is not None and login is not None and login.account == account:
+                found.append(record.account)
+        return sorted(found)
+
     def remove(self, account: str) -> bool:
         """
         Forget an account's credentials; return whether there were any. A file that cannot be used goes, too.

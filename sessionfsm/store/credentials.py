@@ -72,6 +72,17 @@ class CredentialStore(Protocol):
             StoreError: If it cannot be read.
         """
 
+    def predecessors(self, account: str) -> list[str]:
+        """
+        Return the accounts in whose place *account* is now, in order: what is left of them is its own.
+
+        One whose credentials cannot be read is not among them.
+
+        Raises:
+            CredentialsExposed: If others than their owner could read or change what is kept.
+            StoreError: If it cannot be read.
+        """
+
     def remove(self, account: str) -> bool:
         """
         Forget an account's credentials; return whether there were any.
@@ -113,6 +124,10 @@ class MemoryCredentials:
     def accounts(self) -> list[str]:
         with self._lock:
             return sorted(self._kept)
+
+    def predecessors(self, account: str) -> list[str]:
+        found = [(name, self.current(name)) for name in sorted(self._successors)]
+        return [name for name, login in found if login is not None and login.account == account]
 
     def remove(self, account: str) -> bool:
         with self._lock:

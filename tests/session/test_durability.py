@@ -1,7 +1,8 @@
 """Nothing is lost, nothing comes twice, and nobody takes anybody's messages: the session with its store and logins."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
 import httpx
@@ -32,6 +33,13 @@ pytestmark = pytest.mark.anyio
 ACCOUNT, OTHER = "0a1b2c3d4e5f@im.bot", "ffeeddccbbaa@im.bot"
 OURS = Credentials(token=Secret(TOKEN), base_url=URL, user_id="u@im.wechat")
 NEWER = Credentials(token=Secret(OTHER_TOKEN), base_url=URL, user_id="u@im.wechat")
+
+
+BEFORE = Incoming(
+    key="id:1",
+    sender="u@im.wechat",
+    body=b'{"message_id":1,"item_list":[{"type":1,"text_item":{"text":"before"}}]}',
+)
 
 
 class CountingStore(MemoryStore):
@@ -400,3 +408,94 @@ async def test_credentials_that_others_can_read_are_not_used_and_that_is_said_on
             await w.until(lambda number=number: len(w.losses) == number)
         await w.until_polling_well()
     assert sum("chmod 600" in record.message for record in caplog.records) == 1
+
+
+async def test_a_login_while_nobody_runs_leaves_no_message_behind() -> None:
+    """The next start is on the new account, and hands out what the old one had not dealt with."""
+    store, logins = MemoryStore(), MemoryCredentials()
+    logins.save(OURS)
+    store.commit([Batch(account=ACCOUNT, cursor=Secret("c"), messages=(BEFORE,))])
+    logins.save(NEWER)
+    async with world(token=OTHER_TOKEN, store=store, credentials=logins) as w:
+        assert w.session.account == OTHER
+        async for message in w.session:
+            assert message.text == "before"
+            break
+    assert [stored.account for stored in store.pending(OTHER)] == [OTHER]
+    store.acquire(ACCOUNT)
+
+
+async def test_what_somebody_still_polls_for_is_left_to_them(caplog: pytest.LogCaptureFixture) -> None:
+    """Another process has not noticed the new login yet: its messages are not taken out of its hands."""
+    store, logins = MemoryStore(), MemoryCredentials()
+    logins.save(OURS)
+    store.commit([Batch(account=ACCOUNT, cursor=Secret("c"), messages=(BEFORE,))])
+    store.acquire(ACCOUNT)
+    logins.save(NEWER)
+    async with world(token=OTHER_TOKEN, store=store, credentials=logins) as w:
+        await w.until_polling_well()
+        assert len(store.pending(ACCOUNT)) == 1
+    assert "what is left of account 0a1b2c3d4e5f@im.bot is not taken over" in caplog.text
+
+
+class Late:
+    """A runner whose calls of one function are answered late: the call was carried out, or is when all have gone."""
+
+    def __init__(self, name: str, *, carried_out: str, times: int = 1) -> None:
+        self.name, self.carried_out, self.times = name, carried_out, times
+        self.left: list[Callable[[], object]] = []
+
+    async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if function.__name__ != self.name or not self.times:
+            return function(*args, **kwargs)
+        self.times -= 1
+        if self.carried_out == "at once":
+            function(*args, **kwargs)
+        else:
+            self.left.append(lambda: function(*args, **kwargs))
+        await anyio.sleep(1000)
+        return None
+
+
+@pytest.mark.parametrize("carried_out", ["at once", "later"])
+async def test_an_account_that_is_taken_too_late_is_given_back(carried_out: str) -> None:
+    """The start has given up by then: the next one must not be told that the account is in use."""
+    store, late = MemoryStore(), Late("acquire", carried_out=carried_out)
+    with pytest.raises(StoreError, match="did not answer in time"):
+        async with Session(token=TOKEN, store=store, run_store=late):
+            raise AssertionError("it has begun")
+    for call in late.left:
+        call()
+    store.acquire(ACCOUNT)
+
+
+@pytest.mark.parametrize("carried_out", ["at once", "later"])
+async def test_a_login_whose_account_was_taken_too_late_is_adopted_the_next_time(carried_out: str) -> None:
+    """It is not in use by ourselves for ever; and the old account is free when the new one is in force."""
+    store, logins = MemoryStore(), MemoryCredentials()
+    late = Late("acquire", carried_out=carried_out, times=0)
+    logins.save(OURS)
+    async with world(store=store, run_store=late, credentials=logins, store_fails=True) as w:
+        await w.until_polling_well()
+        late.times = 1
+        logins.save(NEWER)
+        w.account.take_over()
+        await w.until(lambda: any("did not answer in time" in record.detail for record in w.records))
+        for call in late.left:
+            call()
+        await w.until(lambda: w.session.account == OTHER)
+        store.acquire(ACCOUNT)
+
+
+async def test_logins_that_nobody_noticed_leave_no_message_behind() -> None:
+    """Two logins in a row: whoever began with the first token gets what is left of the second as well."""
+    store, logins = MemoryStore(), MemoryCredentials()
+    logins.save(OURS)
+    between = Credentials(token=Secret("111111111111@im.bot:11"), base_url=URL, user_id="u@im.wechat")
+    logins.save(between)
+    store.commit([Batch(account=between.account, cursor=Secret("c"), messages=(BEFORE,))])
+    logins.save(NEWER)
+    async with world(store=store, credentials=logins) as w:
+        async for message in w.session:
+            assert (w.session.account, message.text) == (OTHER, "before")
+            break

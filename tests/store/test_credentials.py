@@ -82,6 +82,18 @@ def test_a_user_has_one_live_account(kept: CredentialStore) -> None:
     assert kept.current("b@im.bot") == B
 
 
+def test_an_account_knows_in_whose_place_it_is(kept: CredentialStore) -> None:
+    """Through any number of logins; one that came back is in the place of all; others have nothing to do with it."""
+    last = login("a3", "u@im.wechat")
+    for credentials in (A, A2, B, last):
+        kept.save(credentials)
+    assert kept.predecessors(last.account) == sorted([A.account, A2.account])
+    assert [kept.predecessors(each.account) for each in (A, A2, B)] == [[], [], []]
+    assert kept.predecessors("nobody@im.bot") == []
+    kept.save(A)
+    assert kept.predecessors(A.account) == sorted([A2.account, last.account])
+
+
 def test_an_account_that_was_retired_can_come_back(kept: CredentialStore) -> None:
     """The same account once more is in force, the one that had replaced it retired, and nobody goes in circles."""
     kept.save(A)
