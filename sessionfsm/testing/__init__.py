@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sessionfsm.testing import faults, strategies
     from sessionfsm.testing.account import Delivery, FakeAccount, SessionState
     from sessionfsm.testing.bench import BENCH_TOKEN, Bench
+    from sessionfsm.testing.crashes import Crashes, kill_at_every_step
     from sessionfsm.testing.fault_files import load_faults
     from sessionfsm.testing.faults import Fault
     from sessionfsm.testing.memory_transport import MemoryTransport
@@ -60,6 +61,8 @@ _HOMES = {
     "VirtualTimeExceeded": "virtual_time",
     "Bench": "bench",
     "BENCH_TOKEN": "bench",
+    "kill_at_every_step": "crashes",
+    "Crashes": "crashes",
     "assert_session_safe": "safety",
     "ServerScript": "trial",
     "Trial": "trial",
@@ -99,6 +102,8 @@ __all__ = [
     "VirtualTimeExceeded",
     "Bench",
     "BENCH_TOKEN",
+    "kill_at_every_step",
+    "Crashes",
     "assert_session_safe",
     "ServerScript",
     "Trial",

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from sessionfsm.testing import Bench, FakeServer
+    from sessionfsm.testing import Bench, Crashes, FakeServer
     from sessionfsm.testing.virtual_time import Backend
 
-__all__ = ["VirtualTime", "ilink_server", "ilink_session", "virtual_time"]
+__all__ = ["VirtualTime", "ilink_crashes", "ilink_server", "ilink_session", "virtual_time"]
 
 T = TypeVar("T")
 
@@ -97,6 +97,19 @@ def ilink_session(ilink_server: FakeServer) -> Callable[..., Bench]:
     from sessionfsm.testing import Bench
 
     return functools.partial(Bench, server=ilink_server)
+
+
+@pytest.fixture
+def ilink_crashes(virtual_time: VirtualTime) -> Callable[..., Crashes]:
+    """
+    Kill a bot at every step of a story: ``ilink_crashes(serve, story)``, in a test that is an ordinary function.
+
+    *story* is an async function that takes the bench. The further arguments are those of
+    :func:`~sessionfsm.testing.kill_at_every_step`; it runs on the backend of ``virtual_time``.
+    """
+    from sessionfsm.testing import kill_at_every_step
+
+    return functools.partial(kill_at_every_step, backend=virtual_time.backend, limit_s=virtual_time.limit_s)
 
 
 # --- async tests in virtual time -------------------------------------------------------------------------------------

@@ -64,6 +64,43 @@ def test_ordinary(virtual_time):
     pytester.runpytest_subprocess().assert_outcomes(passed=5)
 
 
+def test_a_bot_is_killed_at_every_step_of_a_story(pytester: pytest.Pytester) -> None:
+    """On the backend of virtual_time; a bot that notes before it answers is found out, and the step is named."""
+    pytester.makepyfile(
+        BOT
+        + """
+noted = set()  # what it keeps elsewhere, and a kill does not take
+
+async def hasty(session):
+    async for message in session:
+        if message.message_id not in noted:
+            noted.add(message.message_id)
+            await session.reply(message, "once")
+
+async def story(bench):
+    noted.clear()
+    bench.push()
+    await bench.settle()
+    assert bench.replies
+
+@pytest.mark.parametrize("virtual_time", ["asyncio", "trio"], indirect=True)
+def test_right(ilink_crashes, virtual_time):
+    found = ilink_crashes(serve, story)
+    assert len(found.tried) == len(found.steps) > 10
+
+def test_hasty(ilink_crashes):
+    ilink_crashes(hasty, story)
+
+async def test_inside(ilink_crashes, virtual_time):
+    ilink_crashes(serve, story)
+"""
+    )
+    done = pytester.runpytest_subprocess()
+    done.assert_outcomes(passed=2, failed=2)
+    done.stdout.fnmatch_lines(["*the session had been killed at step *, which is 'before *; the same*"])
+    done.stdout.fnmatch_lines(["*call this from a test that is an ordinary function*"])
+
+
 def test_failures_and_endless_waits_are_told(pytester: pytest.Pytester) -> None:
     """An assertion fails as in any test; what waits for ever fails after a virtual day; a wrong backend is named."""
     pytester.makepyfile(

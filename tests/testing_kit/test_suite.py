@@ -118,7 +118,7 @@ def test_the_example_project_passes(tmp_path: Path) -> None:
     project = shutil.copytree(DOCS / "example-project", tmp_path / "bot")
     done = pytest_in(project)
     assert done.returncode == 0, done.stdout
-    assert "7 passed" in done.stdout
+    assert "8 passed" in done.stdout
     assert "--policy policy.toml" in (project / "README.md").read_text()
     assert pytest_in(project, "--pyargs", f"{SUITE}.test_by_search", "--policy", "policy.toml").returncode == 0
 
@@ -146,7 +146,7 @@ def test_what_the_page_on_handlers_shows_is_run(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     done = pytest_in(tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "10 passed" in done.stdout
+    assert "13 passed" in done.stdout
 
 
 def test_what_the_page_on_the_suite_shows_is_run(tmp_path: Path) -> None:

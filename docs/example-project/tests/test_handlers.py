@@ -41,6 +41,17 @@ async def test_a_handler_that_raises_keeps_nobody_waiting(ilink_session, virtual
     assert (bench.replies, len(bench.parked())) == (["1: hello"], 1)
 
 
+def test_a_kill_at_any_step_costs_no_message(ilink_crashes):
+    """Whatever it was at when it was killed, it answers when it is up again; its counts are gone, and begin anew."""
+
+    async def story(bench):
+        bench.push("hello")
+        await bench.settle()
+        assert set(bench.replies) == {"1: hello"}
+
+    ilink_crashes(lambda session: CountingBot().serve(session), story)
+
+
 def test_an_answer_that_gets_lost_is_sent_again(ilink_session, virtual_time):
     """The same in a test that is an ordinary function: the story is run in virtual time."""
 

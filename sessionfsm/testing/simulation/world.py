@@ -14,6 +14,7 @@ from sessionfsm.lifecycle import EXTERNAL, Machine, Own
 from sessionfsm.session import Record, RecordMonitor, Session, Violation
 from sessionfsm.testing import faults
 from sessionfsm.testing.bench import BENCH_TOKEN, BENCH_URL
+from sessionfsm.testing.determinism import determined, living_tasks
 from sessionfsm.testing.faults import Fault
 from sessionfsm.testing.messages import id_of
 from sessionfsm.testing.server import FakeServer
@@ -21,7 +22,6 @@ from sessionfsm.testing.virtual_time import VirtualDeadlock, VirtualTimeExceeded
 
 from .bot import SimulatedBot
 from .checks import ROUNDING_S, judge_run, judge_whole
-from .determinism import determined, living_tasks
 from .happenings import Again, Handler, Restart, Send, StoreTrouble, Tell, Wake
 from .ledger import Ledger, Run
 from .probes import probe
