@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sessionfsm.testing.simulation import SimulationResult
+from sessionfsm.testing.simulation import COUNTS, SimulationResult
 
 __all__ = ["Tally", "counted"]
-
-_COUNTED = ("sessions", "polls", "renewals", "sends", "messages", "handled", "parked")
 
 
 def counted(number: int, name: str) -> str:
@@ -45,7 +43,7 @@ class Tally:
         self.seeds += 1
         self.hours += result.hours
         self._backends[result.schedule.backend] += 1
-        self._counts.update({name: getattr(result, name) for name in _COUNTED})
+        self._counts.update({name: getattr(result, name) for name in COUNTS})
         if not result.ok:
             self.broken.append(result)
             self.broken.sort(key=lambda each: each.schedule.seed)  # they come in any order
@@ -82,11 +80,10 @@ class Tally:
         yield f"{counted(self.seeds, 'seed')}: {loops}"
         rate = f"{self.rate:.1f}" if self.rate >= 0.1 else f"{self.rate:.1g}"
         yield f"{self.hours:,.1f} simulated hours in {self.took_s:.1f} s: {rate} h per second"
-        wire = (counted(counts[f"{name}s"], name) for name in ("session", "poll", "renewal", "send"))
-        yield (
-            f"{', '.join(wire)}; {counted(counts['messages'], 'message')} written, {counts['handled']:,} handled, "
-            f"{counts['parked']:,} parked"
-        )
+        wire = (counted(counts[f"{name}s"], name) for name in ("session", "kill", "login", "poll", "renewal", "send"))
+        yield ", ".join(wire)
+        became = (f"{counts[name]:,} {name}" for name in ("handled", "parked", "lost", "unfetched"))
+        yield f"{counted(counts['messages'], 'message')} written: {', '.join(became)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, fit for JSON."""
@@ -96,6 +93,6 @@ class Tally:
             "took_s": round(self.took_s, 3),
             "hours_per_s": round(self.rate, 3),
             "backends": dict(sorted(self._backends.items())),
-            **{name: self._counts[name] for name in _COUNTED},
+            **{name: self._counts[name] for name in COUNTS},
             "broken": [result.to_dict() for result in self.broken],
         }

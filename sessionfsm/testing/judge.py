@@ -58,7 +58,8 @@ def judge_wire(
     entries: Iterable[Exchange], policy: Policy, *, slack_s: float = 0.05, own_s: float = 0.0
 ) -> WireVerdict:
     """
-    Judge the session requests of one account (:meth:`~sessionfsm.testing.WireLog.session_requests`).
+    Judge the session requests of one account (:meth:`~sessionfsm.testing.WireLog.session_requests`), or of one session
+    that goes on as another account when it finds another login.
 
     Args:
         entries: Polls and renewals, in order.
@@ -70,7 +71,12 @@ def judge_wire(
     recoveries: list[Recovery] = []
     bad: Exchange | None = None
     hollow = 0
+    account: str | None = None
     for entry in entries:
+        if entry.account != account:
+            if account is not None:
+                monitor.anew()
+            account, hollow = entry.account, 0
         if entry.endpoint == "notifystart":
             hollow = 0
             monitor.started("renewal", entry.started_s, entry.number)

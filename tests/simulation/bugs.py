@@ -9,12 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from sessionfsm.errors import ILinkError
+from sessionfsm.errors import ILinkError, StoreError
 from sessionfsm.lifecycle import Answered, NoAnswer, Policy, Poll, Snapshot, StoreFailed, Trigger, Unanswered
 from sessionfsm.session import Session
 from sessionfsm.session.driver import Driver
+from sessionfsm.session.inbox import Inbox
 from sessionfsm.session.operations import Operations, Seen
-from sessionfsm.store import Batch
+from sessionfsm.store import Batch, StoreWriter
 
 __all__ = ["BUGS"]
 
@@ -239,6 +240,103 @@ def no_goodbye(patch: Patch) -> None:
     patch.setattr(Driver, "_notify_stop", silent)
 
 
+def old_cursor_over_a_newer_one(patch: Patch) -> None:
+    """An idle cursor goes on waiting while a newer one is written, and then has its turn."""
+    commit = StoreWriter._commit
+
+    async def late(self: StoreWriter, writes: Any) -> None:
+        waiting = dict(self._lazy) if writes else {}
+        if writes:
+            self._lazy.clear()
+        await commit(self, writes)
+        if waiting:
+            self._lazy = waiting | self._lazy
+            self._lazy_due_s = anyio.current_time() + 5.0
+
+    patch.setattr(StoreWriter, "_commit", late)
+
+
+def idle_cursor_past_a_batch_in_memory(patch: Patch) -> None:
+    """A batch that could not be committed is kept, and polling goes on: cursors that come later become durable."""
+    keep = Operations._keep
+
+    async def hasty(self: Operations, batch: Batch, deadline: float) -> int:
+        if batch.cursor is not None and not batch.messages:
+            self.cursor, self.writer._well = batch.cursor, True
+            self.writer.later(batch)
+            return 0
+        try:
+            return await keep(self, batch, deadline)
+        except StoreError:
+            return 0
+
+    patch.setattr(Operations, "_keep", hasty)
+
+
+def marks_lost_at_a_restart(patch: Patch) -> None:
+    """What was handled is marked three messages at a time, and whoever ends before that has marked none."""
+    mark = Inbox.mark
+
+    async def thrifty(self: Inbox) -> None:
+        if len(self._unmarked) >= 3:
+            await mark(self)
+
+    patch.setattr(Inbox, "mark", thrifty)
+
+
+def handlers_without_a_limit(patch: Patch) -> None:
+    """A handler may take as long as it likes, and its sender's messages wait."""
+    deliver = Session.deliver
+
+    async def patient(self: Session, handler: Callable[..., Any], **options: Any) -> None:
+        await deliver(self, handler, **options | {"limit_s": None})
+
+    patch.setattr(Session, "deliver", patient)
+
+
+def login_not_noticed(patch: Patch) -> None:
+    """Credentials are read at the start only."""
+
+    async def blind(*_: Any) -> bool:
+        return False
+
+    patch.setattr(Operations, "_adopt", blind)
+
+
+def adopted_with_the_old_cursor(patch: Patch) -> None:
+    """The new bot's first poll goes on where the old one's last poll ended."""
+    adopt = Operations._adopt
+
+    async def same(self: Operations, deadline: float) -> bool:
+        cursor = self.cursor
+        if adopted := await adopt(self, deadline):
+            self.cursor = cursor
+        return adopted
+
+    patch.setattr(Operations, "_adopt", same)
+
+
+def old_account_still_held(patch: Patch) -> None:
+    """After another login was adopted, the account before it is not released."""
+    adopt = Operations._adopt
+
+    async def greedy(self: Operations, deadline: float) -> bool:
+        before = self.account
+        if (adopted := await adopt(self, deadline)) and before != self.account:
+            self.writer.store.acquire(before)
+        return adopted
+
+    patch.setattr(Operations, "_adopt", greedy)
+
+
+def old_account_left_behind(patch: Patch) -> None:
+    """Whoever begins as the new bot does not look at what is left of the old one: what the library did once."""
+
+    async def careless(self: Operations, *_: Any) -> None: ...
+
+    patch.setattr(Operations, "_succeed", careless)
+
+
 BUGS = (
     cursor_before_the_commit,
     cursor_in_a_transaction_of_its_own,
@@ -256,4 +354,12 @@ BUGS = (
     health_of_the_task,
     deaf_after_a_takeover,
     no_goodbye,
+    old_cursor_over_a_newer_one,
+    idle_cursor_past_a_batch_in_memory,
+    marks_lost_at_a_restart,
+    handlers_without_a_limit,
+    login_not_noticed,
+    adopted_with_the_old_cursor,
+    old_account_still_held,
+    old_account_left_behind,
 )

@@ -7,13 +7,14 @@ docs/explanation/simulation.md.
 """
 
 from .draw import draw_schedule
-from .one import SimulationResult, simulate
+from .one import COUNTS, SimulationResult, simulate
 from .pool import Pool, WorkerDied
 from .schedule import Schedule, load_schedule
 from .shrink import Shrunk, shrink
 from .world import Narrator
 
 __all__ = [
+    "COUNTS",
     "Narrator",
     "Pool",
     "Schedule",

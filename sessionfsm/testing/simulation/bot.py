@@ -11,14 +11,12 @@ import anyio
 from sessionfsm.errors import ILinkError
 from sessionfsm.ilink import Message
 from sessionfsm.session import Session
+from sessionfsm.testing.life import Life
 
 from .happenings import Handler
-from .ledger import Attempt, Call, Ledger, Run
+from .ledger import LIMIT_S, Attempt, Call, Ledger, Run
 
 __all__ = ["SimulatedBot"]
-
-LIMIT_S = 300.0
-"""How long a handler may take."""
 
 _FLOOD = 12
 _SOMEBODY = "user@im.wechat"  # who is answered where a message, as a broken server sends it, has no sender
@@ -39,6 +37,7 @@ class SimulatedBot:
         self._planned: list[tuple[Handler, int]] = []  # how the next calls misbehave, and how often
         self._texts = count(1)
         self._run: Run | None = None
+        self._life: Life | None = None
         self._over: anyio.Event | None = None
         self._released: anyio.Event | None = None
 
@@ -47,10 +46,16 @@ class SimulatedBot:
         """Whether the session has ended, or ought to."""
         return self._over is not None and self._over.is_set()
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: Run, life: Life) -> None:
         """A session begins."""
-        self._run = run
+        self._run, self._life = run, life
         self._over, self._released = anyio.Event(), anyio.Event()
+
+    def killed(self) -> None:
+        """The process was killed: nobody waits for anything any more."""
+        if self._released is not None:
+            self._released.set()
+        self.over()
 
     def over(self) -> None:
         """There is no point in going on."""
@@ -75,9 +80,13 @@ class SimulatedBot:
 
     async def serve(self, session: Session) -> None:
         """Handle messages until the session ends."""
+        life = self._life
+        assert life is not None
 
         async def handle(message: Message) -> None:
+            await life.step("before handler")
             await self._handle(session, message)
+            await life.step("after handler")
 
         try:
             await session.deliver(handle, at_once=self._at_once, limit_s=LIMIT_S)
@@ -101,25 +110,26 @@ class SimulatedBot:
 
     async def _handle(self, session: Session, message: Message) -> None:
         call, began_s = self._ledger.begin(message), anyio.current_time()
+        how = self._how(message.sender)
+        is_late = how is not None and how.how == "late"
         try:
-            how = self._how(message.sender)
             if how is not None:
                 await self._misbehave(how, session, message)
             else:
                 await self.send(session, message.sender or _SOMEBODY)
         except Exception:
-            self._end(call, "failed")
+            self._end(call, "failed", is_late)
             raise
         except BaseException:
             # It cancelled itself, as code does that awaits what it has cancelled; or it has taken too long.
             itself = (how is not None and how.how == "cancels") or anyio.current_time() >= began_s + LIMIT_S
-            self._end(call, "failed" if itself else "cancelled")
+            self._end(call, "failed" if itself else "cancelled", is_late)
             raise
-        self._end(call, "ok")
+        self._end(call, "ok", is_late)
 
-    def _end(self, call: Call | None, result: str) -> None:
+    def _end(self, call: Call | None, result: str, is_late: bool) -> None:
         if call is not None:
-            self._ledger.end(call, result)
+            self._ledger.end(call, result, is_late=is_late)
 
     def _how(self, sender: str) -> Handler | None:
         for index, (how, left) in enumerate(self._planned):

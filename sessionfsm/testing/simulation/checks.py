@@ -13,7 +13,7 @@ from sessionfsm.testing.wirelog import Exchange
 from .ledger import Attempt, Call, Ledger, Run
 from .schedule import Schedule
 
-__all__ = ["ROUNDING_S", "judge_run", "judge_whole", "troubled"]
+__all__ = ["ROUNDING_S", "judge_run", "judge_whole"]
 
 ROUNDING_S = 1e-6
 _STORE_S = 2.0  # so long a send may wait for a store
@@ -38,7 +38,7 @@ def judge_run(ledger: Ledger, run: Run, log: list[Exchange], machine: Machine) -
     starts = {entry.number: before.started_s for before, entry in pairwise(log)}
     for found in judge_wire(log, policy, slack_s=ROUNDING_S, own_s=own_s).violations:
         # While the store fails nothing is fetched, and that silence is what is promised (R10).
-        if found.property != "P6" or not troubled(ledger, starts.get(found.number, 0.0), found.at_s):
+        if found.property != "P6" or not ledger.troubled(starts.get(found.number, 0.0), found.at_s):
             yield found
     for entry in log:
         if entry.overlapping:
@@ -53,7 +53,7 @@ def judge_run(ledger: Ledger, run: Run, log: list[Exchange], machine: Machine) -
     if log:
         until = min(run.stop_s, run.ended_s)
         silence = until - log[-1].started_s
-        if silence > policy.silence_bound_s + own_s + ROUNDING_S and not troubled(ledger, log[-1].started_s, until):
+        if silence > policy.silence_bound_s + own_s + ROUNDING_S and not ledger.troubled(log[-1].started_s, until):
             what = f"{silence:.1f} s without a request before the end; {policy.silence_bound_s + own_s:g} s are allowed"
             yield Violation(property="P6", at_s=until, what=what, number=log[-1].number)
     yield from _goodbye(run)
@@ -154,14 +154,16 @@ def _due(ledger: Ledger, run: Run, name: str, before: Call | None) -> float:
 
 def judge_whole(ledger: Ledger, schedule: Schedule) -> Iterator[Violation]:
     """Yield what is wrong with the whole: messages that were lost (R4), sends that were held up (R2)."""
-    for name, (run, at_s) in ledger.arrived.items():
+    for name, arrival in ledger.arrived.items():
         if name in ledger.committed:
             continue
-        until = run.ended_s
+        run, at_s, until = arrival.run, arrival.at_s, arrival.run.ended_s
         # A server that hands each message out once has lost it with the process that had not committed it yet.
-        lost_with_it = run.cancelled and (at_s >= until - ROUNDING_S or troubled(ledger, at_s, until))
-        not_taken = troubled(ledger, min(run.stop_s, until), until)
-        if schedule.delivery == "replay" or not (lost_with_it or not_taken):
+        lost_with_it = run.cancelled and (at_s >= until - ROUNDING_S or ledger.troubled(at_s, until))
+        not_taken = ledger.troubled(min(run.stop_s, until), until)
+        # One that replays its messages does not do so any more for an account that has been replaced.
+        comes_again = schedule.delivery == "replay" and arrival.account not in ledger.logins
+        if comes_again or not (lost_with_it or not_taken):
             what = f"message {name} had arrived whole, and was never committed"
             yield Violation(property="R4", at_s=at_s, what=what, number=0)
     for name in ledger.unsettled:
@@ -180,7 +182,7 @@ def _sends(ledger: Ledger) -> Iterator[Violation]:
         due = attempt.tried_s
         if before is not None and before.run is run:
             due = max(due, before.over_s if before.over_s is not None else due)
-        late_s = _STORE_S if troubled(ledger, attempt.tried_s, due) else 0.0
+        late_s = _STORE_S if ledger.troubled(attempt.tried_s, due) else 0.0
         if attempt.out_s is None:
             # The client is closed when the session has ended.
             if run is not None and (attempt.over_s or run.ended_s) < min(run.stop_s, run.ended_s) - ROUNDING_S:
@@ -191,8 +193,3 @@ def _sends(ledger: Ledger) -> Iterator[Violation]:
             what = f"a send went out {attempt.out_s - due:.1f} s late"
             yield Violation(property="R2", at_s=attempt.tried_s, what=what, number=0)
         before = attempt
-
-
-def troubled(ledger: Ledger, begin_s: float, end_s: float) -> bool:
-    """Whether the store failed, or was late, in this time."""
-    return any(begin <= end_s and end >= begin_s for begin, end in ledger.troubles)

@@ -10,9 +10,10 @@ from sessionfsm.lifecycle import EXTERNAL, Machine
 from sessionfsm.testing import faults
 from sessionfsm.testing.fault_values import BODIES, CODES, HINTS, RETRY_AFTERS, STATUSES
 from sessionfsm.testing.faults import Fault
+from sessionfsm.testing.life import STEPS
 from sessionfsm.testing.virtual_time import Backend
 
-from .happenings import Again, Behaviour, Handler, Restart, Send, StoreTrouble, Tell, Wake
+from .happenings import Again, Behaviour, Handler, Login, Restart, Send, StoreTrouble, Tell, Wake
 from .schedule import Schedule
 
 __all__ = ["backend_of", "draw_schedule"]
@@ -28,6 +29,9 @@ _TEMPERS: Final = (0.4, 1.0, 1.0, 2.5)
 _BURSTS_PER_H: Final = 2.0
 _LIFE_PER_H: Final = 9.0
 _BURST_S: Final = 90.0
+_DOWN_S: Final = (0.5, 5.0, 60.0, 600.0)
+_MATTERS: Final = ("getupdates", "commit", "cursor", "handler", "done")  # what decides what is lost, and what repeated
+_OFTEN: Final = tuple(step for step in STEPS if step.split()[1] in _MATTERS)
 _FAR_HINTS: Final = ("3600000", "3600000", "86400000")  # an hour, a day: what must not be believed
 
 
@@ -71,7 +75,8 @@ def draw_schedule(seed: int, hours: float, machine: Machine, trouble: Sequence[F
 
 def _life(rng: Random, duration_s: float, temper: float, own: list[str]) -> Iterator[Fault]:
     for at_s in _times(rng, duration_s, _LIFE_PER_H * temper):
-        yield _one_of(rng, _LIFE)(rng, at_s)
+        yield (drawn := _one_of(rng, _LIFE)(rng, at_s))
+        yield from _beside(rng, drawn, duration_s)
     if own:
         for at_s in _times(rng, duration_s, 2 * temper):
             yield Tell(at_s=at_s, name=rng.choice(own))
@@ -83,7 +88,22 @@ def _bursts(rng: Random, duration_s: float, temper: float, own: list[str]) -> It
             at_s = min(began_s + round(rng.uniform(0, _BURST_S), 2), duration_s)
             if own and rng.random() < 0.3:
                 yield Tell(at_s=at_s, name=rng.choice(own))
-            yield _one_of(rng, _TROUBLE if rng.random() < 0.75 else _LIFE)(rng, at_s)
+            yield (drawn := _one_of(rng, _TROUBLE if rng.random() < 0.75 else _LIFE)(rng, at_s))
+            yield from _beside(rng, drawn, duration_s)
+
+
+def _beside(rng: Random, drawn: Fault, duration_s: float) -> Iterator[Fault]:
+    """Yield what makes it hard: a message to be written while the store fails; a login while nobody runs."""
+
+    def within(for_s: float) -> float:
+        return min(round(drawn.at_s + rng.uniform(0, for_s), 2), duration_s)
+
+    if isinstance(drawn, StoreTrouble):
+        yield _message(rng, within(drawn.for_s))
+    elif isinstance(drawn, Restart) and drawn.how == "kill":
+        yield _message(rng, within(2.0))
+        if rng.random() < 0.3:
+            yield _login(rng, within(drawn.down_s))
 
 
 def _times(rng: Random, duration_s: float, per_hour: float) -> list[float]:
@@ -133,10 +153,29 @@ def _wake(rng: Random, at_s: float) -> Fault:
 
 
 def _restart(rng: Random, at_s: float) -> Fault:
-    return Restart(at_s=at_s, how=rng.choice(("stop", "cancel")), down_s=rng.choice((0.5, 5.0, 60.0, 600.0)))
+    return Restart(at_s=at_s, how=rng.choice(("stop", "cancel")), down_s=rng.choice(_DOWN_S))
 
 
-_LIFE: Final[dict[Maker, int]] = {_message: 10, _send: 4, _handler: 3, _again: 2, _wake: 2, _restart: 1}
+def _kill(rng: Random, at_s: float) -> Fault:
+    """Between any two steps: most often those that happen often, or that decide what is lost."""
+    step = rng.choice(("", *STEPS, *_OFTEN, *_OFTEN))
+    return Restart(at_s=at_s, how="kill", step=step, down_s=rng.choice(_DOWN_S))
+
+
+def _login(rng: Random, at_s: float) -> Fault:
+    return Login(at_s=at_s, notifystart=rng.choice(("works", "denied")), answer_held=rng.random() < 0.7)
+
+
+_LIFE: Final[dict[Maker, int]] = {
+    _message: 20,
+    _send: 8,
+    _handler: 6,
+    _again: 4,
+    _wake: 4,
+    _restart: 2,
+    _kill: 3,
+    _login: 1,
+}
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
@@ -235,11 +274,14 @@ def _oversize(rng: Random, at_s: float) -> Fault:
     return faults.Oversize(at_s=at_s, endpoint=rng.choice(("notifystart", "sendmessage")), size=2 * 2**20)
 
 
+_AT_A_START: Final = ("acquire", "retire", "current", "predecessors")
+
+
 def _store(rng: Random, at_s: float) -> Fault:
     return StoreTrouble(
         at_s=at_s,
         how=rng.choice(("fails", "fails", "late")),
-        method=rng.choice((None, None, "commit", "commit", "done", "failed", "pending")),
+        method=rng.choice((None, None, None, "commit", "commit", "commit", "done", "failed", "pending", *_AT_A_START)),
         for_s=min(_lasting(rng), 300.0),
         delay_s=rng.choice((1.0, 5.0, 20.0)),
     )
@@ -255,5 +297,5 @@ _TROUBLE: Final[dict[Maker, int]] = {
     _instant: 1,
     _slow: 1,
     _oversize: 1,
-    _store: 3,
+    _store: 5,
 }

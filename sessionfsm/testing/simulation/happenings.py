@@ -12,16 +12,19 @@ kind           what happens                                         fields and d
 ``again``      the server hands out its newest message again        ``copies`` 1
 ``wake``       ``wake()`` is called                                 ``times`` 1
 ``trigger``    ``trigger(name)`` is called: a table of your own     ``name``
-``restart``    the session ends, and another one begins on the      ``how`` ``"stop"``, ``down_s`` 5
-               same store; the server goes on
+``restart``    the session ends, and another one begins on the      ``how`` ``"stop"``, ``down_s`` 5, ``step`` (for
+               same store; the server goes on                       ``"kill"``; empty: now)
+``login``      the same user logs in once more, as another bot,     ``notifystart`` ``"denied"``, ``answer_held`` true
+               which takes the old one's place
 ``store``      the store fails, or answers late                     ``how`` ``"fails"``, ``method`` (``None``: all),
                                                                     ``for_s`` 30, ``delay_s`` 3
 =============  ===================================================  ==================================================
 
 A handler ``raises``; ``cancels`` (itself, as code does that awaits what it has cancelled); is ``slow`` by ``for_s``
 seconds; ``hangs`` until the session has ended; ``floods`` (a dozen texts in a row); ``stops`` the session from inside;
-or is ``late``: it goes on for ``for_s`` seconds although it is cancelled. A restart is an orderly ``stop`` or a
-``cancel``, which is the nearest to a crash that there is in one process.
+or is ``late``: it goes on for ``for_s`` seconds although it is cancelled. A restart is an orderly ``stop``, a
+``cancel``, or a ``kill``: as by ``kill -9``, at once or when the process comes to a ``step`` such as ``after commit``
+(:mod:`sessionfsm.testing.life` has them all).
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from typing import ClassVar, Final, Literal, get_args
 
 from sessionfsm.testing import faults
 from sessionfsm.testing.faults import Fault
+from sessionfsm.testing.life import STEPS
 
 __all__ = [
     "KINDS",
@@ -40,6 +44,7 @@ __all__ = [
     "Behaviour",
     "Handler",
     "Happening",
+    "Login",
     "Restart",
     "Send",
     "StoreMethod",
@@ -49,7 +54,18 @@ __all__ = [
 ]
 
 Behaviour = Literal["raises", "cancels", "slow", "hangs", "floods", "stops", "late"]
-StoreMethod = Literal["commit", "done", "failed", "pending", "context_token", "cursor"]
+StoreMethod = Literal[
+    "commit",
+    "done",
+    "failed",
+    "pending",
+    "context_token",
+    "cursor",
+    "acquire",
+    "retire",
+    "current",
+    "predecessors",
+]
 
 
 class Happening(Fault):
@@ -145,14 +161,37 @@ class Restart(Happening):
     """The session ends, and another one begins on the same store."""
 
     kind = "restart"
-    choices: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({"how": ("stop", "cancel")})
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+        {"how": ("stop", "cancel", "kill"), "step": ("", *STEPS)}
+    )
 
-    how: Literal["stop", "cancel"] = "stop"
+    how: Literal["stop", "cancel", "kill"] = "stop"
     down_s: float = 5.0
+    step: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it happens at the next step of that name, not now."""
+        return self.how == "kill" and self.step != ""
 
     def _what(self) -> str:
-        how = "is stopped" if self.how == "stop" else "is cancelled"
-        return f"the session {how}, and begins again after {self.down_s:g} s"
+        how = {"stop": "is stopped", "cancel": "is cancelled", "kill": "is killed"}[self.how]
+        when = f" {self.step}" if self.waits else ""
+        return f"the session {how}{when}, and begins again after {self.down_s:g} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login(Happening):
+    """The same user logs in once more, as another bot."""
+
+    kind = "login"
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({"notifystart": ("works", "denied")})
+
+    notifystart: Literal["works", "denied"] = "denied"
+    answer_held: bool = True
+
+    def _what(self) -> str:
+        return "the user logs in as another bot"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,12 +209,13 @@ class StoreTrouble(Happening):
     delay_s: float = 3.0
 
     def _what(self) -> str:
-        what = f"{self.method}() of the store" if self.method else "the store"
+        whose = "credentials" if self.method in ("current", "predecessors") else "store"
+        what = f"{self.method}() of the {whose}" if self.method else "the store"
         return f"{what} fails" if self.how == "fails" else f"{what} answers {self.delay_s:g} s late"
 
 
 KINDS: Final[Mapping[str, type[Fault]]] = {
     **faults.KINDS,
-    **{made.kind: made for made in (Handler, Send, Again, Wake, Tell, Restart, StoreTrouble)},
+    **{made.kind: made for made in (Handler, Send, Again, Wake, Tell, Restart, Login, StoreTrouble)},
 }
 """Every kind that a schedule can have, by its name."""

@@ -17,7 +17,12 @@ from .draw import draw_schedule
 from .schedule import Schedule
 from .world import Narrator, World
 
-__all__ = ["SimulationResult", "perform", "simulate"]
+__all__ = ["COUNTS", "SimulationResult", "perform", "simulate"]
+
+COUNTS = (
+    "sessions", "kills", "logins", "polls", "renewals", "sends", "messages", "handled", "parked", "lost", "unfetched",
+)  # fmt: skip
+"""What a result counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +36,16 @@ class SimulationResult:
         hours: How long it lasted, by the virtual clock.
         took_s: How long it took, in real seconds.
         sessions: How many sessions lived, one after the other.
+        kills: How many of them were killed.
+        logins: How often the user logged in as another bot.
         polls: How many polls there were.
         renewals: How many times ``notifystart`` was called.
         sends: How many texts were sent, or tried.
         messages: How many messages users wrote.
-        handled: How many of them handlers have returned from.
+        handled: How many of them handlers have returned from, and that were not parked later.
         parked: How many of them were parked, because the handler had failed on them each time.
+        lost: How many of them a server had handed out that forgets them, and the process ended before their commit.
+        unfetched: How many of them were written to a bot that was replaced before it had fetched them.
     """
 
     schedule: Schedule
@@ -44,12 +53,16 @@ class SimulationResult:
     hours: float
     took_s: float
     sessions: int
+    kills: int
+    logins: int
     polls: int
     renewals: int
     sends: int
     messages: int
     handled: int
     parked: int
+    lost: int
+    unfetched: int
 
     @property
     def ok(self) -> bool:
@@ -58,11 +71,10 @@ class SimulationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, fit for JSON."""
-        names = ("hours", "took_s", "sessions", "polls", "renewals", "sends", "messages", "handled", "parked")
         return {
             "seed": self.schedule.seed,
             "backend": self.schedule.backend,
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in ("hours", "took_s", *COUNTS)},
             "violations": [
                 {"property": found.property, "at_s": found.at_s, "what": found.what} for found in self.violations
             ],
@@ -122,12 +134,16 @@ def perform(schedule: Schedule, machine: Machine, narrator: Narrator | None = No
         hours=world.ended_s / 3600.0,
         took_s=time.perf_counter() - began,
         sessions=len(ledger.runs),
+        kills=sum(run.killed for run in ledger.runs),
+        logins=len(ledger.logins),
         polls=len(world.server.log.requests("getupdates")),
         renewals=len(world.server.log.requests("notifystart")),
         sends=len(ledger.attempts),
         messages=len(ledger.written),
-        handled=len({call.id for call in ledger.calls if call.result == "ok"}),
+        handled=len({call.id for call in ledger.calls if call.result == "ok"} - ledger.parked),
         parked=len(ledger.parked),
+        lost=sum(name not in ledger.committed for name in ledger.arrived),
+        unfetched=sum(name not in ledger.arrived for name in ledger.written),
     )
 
 

@@ -8,7 +8,7 @@ from sessionfsm.lifecycle import Policy
 from sessionfsm.session import Session
 from sessionfsm.testing.wirelog import WireLog
 
-from .checks import ROUNDING_S, troubled
+from .checks import ROUNDING_S
 from .ledger import Ledger
 
 __all__ = ["probe"]
@@ -36,7 +36,7 @@ def probe(session: Session, ledger: Ledger, log: WireLog, policy: Policy) -> Non
         if entry.good and not entry.aborted:
             last = entry.ended_s
             break
-    if troubled(ledger, run.began_s if last is None else last, now):
+    if ledger.troubled(run.began_s if last is None else last, now):
         return  # a poll whose batch cannot be committed is not a good one
     age = health.last_poll_age_s
     if (age is None) != (last is None) or (age is not None and last is not None and abs(now - last - age) > ROUNDING_S):

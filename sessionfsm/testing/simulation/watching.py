@@ -11,6 +11,7 @@ import httpx
 
 from sessionfsm.errors import StoreError
 from sessionfsm.store import Batch, Committed, MemoryStore
+from sessionfsm.testing.requests import account_name
 
 from .happenings import StoreTrouble
 from .ledger import Ledger
@@ -59,6 +60,18 @@ class WatchedStore(MemoryStore):
                 return answer
         return function(*args, **kwargs)
 
+    def acquire(self, account: str) -> None:
+        super().acquire(account)
+        self._ledger.held.add(account)
+
+    def release(self, account: str) -> None:
+        super().release(account)
+        self._ledger.held.discard(account)
+
+    def retire(self, account: str, successor: str) -> None:
+        super().retire(account, successor)
+        self._ledger.retired(account, successor)
+
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         results = super().commit(batches)
         self._ledger.commit(batches, results)
@@ -105,7 +118,8 @@ class WatchedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         endpoint = request.url.path.rpartition("/")[2]
         if endpoint in ("getupdates", "notifystart"):
-            self._ledger.requested(endpoint)
+            account = _account_of(request)
+            self._ledger.requested(endpoint, account)
         elif endpoint == "notifystop":
             self._ledger.said_goodbye()
         if endpoint not in ("getupdates", "sendmessage"):
@@ -116,11 +130,15 @@ class WatchedTransport(httpx.AsyncBaseTransport):
             if attempt is not None and attempt.out_s is None:
                 attempt.out_s = anyio.current_time()
             return await self._inner.handle_async_request(request)
-        self._ledger.polled(document["get_updates_buf"])
+        self._ledger.polled(account, document["get_updates_buf"])
         response = await self._inner.handle_async_request(request)
         if response.status_code == 200:
-            response.stream = _Whole(response.stream, self._ledger.answered)
+            response.stream = _Whole(response.stream, lambda body: self._ledger.answered(account, body))
         return response
+
+
+def _account_of(request: httpx.Request) -> str:
+    return account_name(request.headers["authorization"].removeprefix("Bearer "))
 
 
 class _Whole(httpx.AsyncByteStream):

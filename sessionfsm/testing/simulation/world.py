@@ -11,18 +11,22 @@ import anyio.abc
 
 from sessionfsm.errors import DefinitionError, StoreError
 from sessionfsm.lifecycle import EXTERNAL, Machine, Own
+from sessionfsm.secret import Secret
 from sessionfsm.session import Record, RecordMonitor, Session, Violation
+from sessionfsm.store import Credentials, MemoryCredentials
 from sessionfsm.testing import faults
+from sessionfsm.testing.account import FakeAccount
 from sessionfsm.testing.bench import BENCH_TOKEN, BENCH_URL
 from sessionfsm.testing.determinism import determined, living_tasks
 from sessionfsm.testing.faults import Fault
+from sessionfsm.testing.life import Life
 from sessionfsm.testing.messages import id_of
 from sessionfsm.testing.server import FakeServer
 from sessionfsm.testing.virtual_time import VirtualDeadlock, VirtualTimeExceeded, run
 
 from .bot import SimulatedBot
 from .checks import ROUNDING_S, judge_run, judge_whole
-from .happenings import Again, Handler, Restart, Send, StoreTrouble, Tell, Wake
+from .happenings import Again, Handler, Login, Restart, Send, StoreTrouble, Tell, Wake
 from .ledger import Ledger, Run
 from .probes import probe
 from .schedule import Schedule
@@ -68,9 +72,11 @@ class World:
         self.machine = machine
         self.policy = machine.policy
         self.violations: list[Violation] = []
-        self.ledger = Ledger(self._found)
+        self._credentials = MemoryCredentials()
+        self.ledger = Ledger(self._found, self._credentials, self.policy.drain_deadline_s)
         self.server = FakeServer(hold_s=schedule.hold_s, delivery=schedule.delivery, hint_ms=schedule.hint_ms)
-        self.account = self.server.account(BENCH_TOKEN)
+        self.account = self._logged_in(BENCH_TOKEN)
+        self._replaced: list[FakeAccount] = []  # those of earlier logins
         # One for each sender, so that no handler has to wait for another sender's; and one for whoever has no name.
         senders = {entry.sender for entry in schedule.entries if isinstance(entry, faults.Message)}
         self.bot = SimulatedBot(self.ledger, at_once=len(senders) + 2)
@@ -80,6 +86,8 @@ class World:
         self._next = 0
         self._numbers = count(1)
         self._group: anyio.abc.TaskGroup | None = None
+        self._armed: Restart | None = None  # the kill that waits for its step
+        self._killed_by: Restart | None = None
 
     # --- from outside ------------------------------------------------------------------------------------------------
 
@@ -129,29 +137,30 @@ class World:
     # --- sessions, one after the other -------------------------------------------------------------------------------
 
     async def _live(self) -> None:
-        transport = self.server.transport(round_trip_s=self.schedule.round_trip_s)
-        async with WatchedClient(transport=WatchedTransport(transport, self.ledger), trust_env=False) as self._http:
-            restart: Restart | None = _AFTER_INSIDE
-            while restart is not None and not self.violations:
-                restart = await self._live_once()
-                self.ended_s = anyio.current_time()
-                if restart is not None and not self.violations:
-                    await self._play(self.ended_s + restart.down_s, None)
+        transport = WatchedTransport(self.server.transport(round_trip_s=self.schedule.round_trip_s), self.ledger)
+        restart: Restart | None = _AFTER_INSIDE
+        while restart is not None and not self.violations:
+            life = Life(self._store, self._passed, self._store.run)
+            async with WatchedClient(transport=life.transport(transport), trust_env=False) as http:
+                restart = await self._live_once(life, http)
+            self.ended_s = anyio.current_time()
+            if restart is not None and not self.violations:
+                await self._play(self.ended_s + restart.down_s, None)
 
-    async def _live_once(self) -> Restart | None:
+    async def _live_once(self, life: Life, http: WatchedClient) -> Restart | None:
         """Let one session live; return what follows it, ``None`` for nothing."""
         before = living_tasks()
-        session, records = self._session()
+        session, records = self._session(life, http)
         restart: Restart | None = Restart(down_s=_RETRY_S)
         this: Run | None = None
         left_s = anyio.current_time()
-        with anyio.CancelScope() as scope:
+        with life.lived(), anyio.CancelScope() as scope:
             try:
                 async with session:
-                    this = self._begin(records)
+                    this = self._begin(records, life)
                     try:
                         async with anyio.create_task_group() as self._group:
-                            restart = await self._with(session, this, scope, self._group)
+                            restart = await self._with(session, this, life, scope, self._group)
                     finally:
                         left_s = anyio.current_time()
             except Exception as error:
@@ -163,14 +172,24 @@ class World:
                     self.ledger.wrong("R5", f"the session ended in {type(error).__name__}: {error}")
         if this is not None:
             self._ended(this, left_s, before)
+        if self.ledger.held and not self.violations:
+            self.ledger.wrong("R6", f"the session has ended, and {', '.join(sorted(self.ledger.held))} is still held")
+        if life.is_killed:
+            restart, self._killed_by = self._killed_by, None
         return restart
 
     async def _with(
-        self, session: Session, this: Run, scope: anyio.CancelScope, group: anyio.abc.TaskGroup
+        self, session: Session, this: Run, life: Life, scope: anyio.CancelScope, group: anyio.abc.TaskGroup
     ) -> Restart | None:
         """Let everything happen to a session until something ends it; end it in that way."""
         group.start_soon(self.bot.serve, session)
         restart = await self._play(self.schedule.duration_s, session)
+        if life.is_killed:
+            return None  # what follows is told by whoever has killed it
+        if restart is not None and restart.how == "kill":
+            self._killed_by = restart
+            self._kill(life)
+            return None
         if restart is None and this.stop_s == math.inf:
             await self._end_well(session)
         if restart is None and this.stop_s < math.inf:
@@ -183,16 +202,35 @@ class World:
             group.cancel_scope.cancel()
         return restart
 
-    def _session(self) -> tuple[Session, list[Record]]:
+    def _passed(self, step: str) -> bool:
+        """A process has come to a step; return whether it is killed there."""
+        if self._armed is None or self._armed.step != step:
+            return False
+        self._killed_by, self._armed = self._armed, None
+        self._say(f"*       the session is killed {step}")
+        self._gone()
+        return True
+
+    def _kill(self, life: Life) -> None:
+        self._gone()
+        life.kill()
+
+    def _gone(self) -> None:
+        self.ledger.killed()
+        self.bot.killed()
+
+    def _session(self, life: Life, http: WatchedClient) -> tuple[Session, list[Record]]:
         records: list[Record] = []
         monitor = RecordMonitor(self.machine, on_violation=self._found, slack_s=ROUNDING_S, late_s=0.01)
         session = Session(
-            token=BENCH_TOKEN,
+            # Some go on passing the token that they began with; the renewal finds what has come in its place.
+            token=BENCH_TOKEN if self.schedule.seed % 8 < 4 else None,
             base_url=BENCH_URL,
-            http=self._http,
+            credentials=self._credentials,
+            http=http,
             machine=self.machine,
-            store=self._store,
-            run_store=self._store.run,
+            store=life.store,
+            run_store=life.call,
             operations={order.name: self._perform for order in self.machine.table.performed},
             observers=[monitor, records.append, *([self._narrate] if self._narrator is not None else [])],
             history=1,
@@ -201,15 +239,15 @@ class World:
         )
         return session, records
 
-    def _begin(self, records: list[Record]) -> Run:
+    def _begin(self, records: list[Record], life: Life) -> Run:
         this = Run(
             number=len(self.ledger.runs) + 1,
             began_s=anyio.current_time(),
             first_request=self.server.log.count,
             records=records,
         )
-        self.ledger.runs.append(this)
-        self.bot.begin(this)
+        self.ledger.begun(this)
+        self.bot.begin(this, life)
         return this
 
     async def _stop(self, session: Session, this: Run) -> None:
@@ -225,7 +263,7 @@ class World:
 
     def _ended(self, this: Run, left_s: float, before: int) -> None:
         now = anyio.current_time()
-        this.ended_s = now
+        this.ended_s = min(this.ended_s, now)
         this.last_request = self.server.log.count
         if self.violations:
             return
@@ -245,6 +283,9 @@ class World:
                 return _AFTER_INSIDE
             self._next += 1
             self._say(f"*       {entry.describe()}")
+            if isinstance(entry, Restart) and entry.waits:
+                self._armed = entry
+                continue
             if isinstance(entry, Restart) and session is not None:
                 return entry
             self._happen(entry, session)
@@ -270,8 +311,10 @@ class World:
             case faults.Message():
                 self._write(entry.sender, entry.copies)
             case Again(copies=copies):
-                for _ in range(copies if self.ledger.written else 0):
+                for _ in range(copies if self.account.handed_out or self.account.unread else 0):
                     self.account.push_duplicate(new_context_token=True)
+            case Login():
+                self._log_in(entry)
             case Handler():
                 self.bot.misbehave(entry)
             case StoreTrouble():
@@ -288,6 +331,25 @@ class World:
                 pass  # nobody is there
             case _:
                 self.server.apply(entry)
+                self._keep_replaced()
+
+    def _log_in(self, login: Login) -> None:
+        """The user scans once more: there is another bot, and the old one's session is no more."""
+        number, before = len(self._replaced) + 1, self.account
+        self.account = self._logged_in(f"{number:012x}@im.bot:{number:032x}")
+        self._replaced.append(before)
+        self.ledger.logins[before.name] = anyio.current_time()
+        before.take_over(notifystart=login.notifystart, answer_held=login.answer_held)
+
+    def _logged_in(self, token: str) -> FakeAccount:
+        self._credentials.save(Credentials(token=Secret(token), base_url=BENCH_URL, user_id="user@im.wechat"))
+        return self.server.account(token)
+
+    def _keep_replaced(self) -> None:
+        """Whatever happens to accounts, one that was replaced stays so."""
+        for account in self._replaced:
+            if account.state != "taken_over":
+                account.take_over(notifystart="denied", answer_held=True)
 
     def _write(self, sender: str, copies: int = 1) -> None:
         """A user writes."""
@@ -311,7 +373,9 @@ class World:
     async def _end_well(self, session: Session) -> None:
         """Everything bad is over, and everybody writes once more: the session must be well again, and miss nothing."""
         self._say("*       everything bad is over")
+        self._armed = None
         self.server.clear()
+        self._keep_replaced()
         self._store.recover()
         self.bot.recover()
         well_s, bound_s = anyio.current_time(), self.policy.resumption_bound_s + self.machine.table.own_s
