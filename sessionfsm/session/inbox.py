@@ -78,7 +78,8 @@ class Inbox:
         for stored in messages:
             if stored.number <= self._last:
                 continue  # it was read from the store before its commit's answer came here
-            if self._more or self._held >= _WINDOW:
+            # A page that is on its way may hold older ones, and not these.
+            if self._more or self._loading.locked() or self._held >= _WINDOW:
                 self._more = True  # the store will be asked, in its own order
             else:
                 self._append(stored)

@@ -1,0 +1,47 @@
+"""The window that the inbox holds of its store: nothing falls out of it while it is being filled."""
+
+from typing import Any
+
+import anyio
+import pytest
+
+from sessionfsm import MemoryStore, Stored
+from sessionfsm.session.inbox import Inbox
+from sessionfsm.store import Batch, Incoming, StoreWriter
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNT = "0a1b2c3d4e5f@im.bot"
+
+
+def batch(*keys: str) -> Batch:
+    messages = tuple(Incoming(key=key, sender="user@im.wechat", body=b"{}") for key in keys)
+    return Batch(account=ACCOUNT, cursor=None, messages=messages)
+
+
+async def test_what_is_committed_while_the_store_is_being_read_hides_nothing_that_is_older() -> None:
+    """The answer to a commit may come before the page that was asked for earlier: old messages still come first."""
+    store = MemoryStore()
+    store.commit([batch("1", "2", "3")])
+
+    async def run(function: Any, *args: Any, **kwargs: Any) -> Any:
+        await anyio.sleep(1)  # as long as the store's thread is busy with the commit
+        return function(*args, **kwargs)
+
+    inbox, handled = Inbox(StoreWriter(store, run), ACCOUNT), list[Stored]()
+
+    async def handle() -> None:
+        while (stored := await inbox.next()) is not None:
+            handled.append(stored)
+            await inbox.done(stored)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(handle)
+        await anyio.sleep(0.5)
+        (answer,) = store.commit([batch("4")])
+        inbox.arrived(answer.new)
+        with anyio.move_on_after(60):
+            while len(handled) < 4:
+                await anyio.sleep(0.5)
+        inbox.close()
+    assert [stored.number for stored in handled] == [1, 2, 3, 4]
