@@ -59,6 +59,8 @@ class Inbox:
         self._held = 0
         self._closed = False
         self._changed = anyio.Event()
+        self._watched = False  # somebody waits for it, or is about to
+        self._draining = False
         self._loading = anyio.Lock()
 
     @property
@@ -112,9 +114,16 @@ class Inbox:
 
     async def next(self) -> Stored | None:
         """Wait for a message and take it in hand; ``None`` once the inbox is closed."""
+        try:
+            return await self._next()
+        except BaseException:
+            self._wake()  # what this one had come back for is left to the others
+            raise
+
+    async def _next(self) -> Stored | None:
         window = _WINDOW
         while not self._closed:
-            changed = self._changed
+            changed, self._watched = self._changed, True
             retry_s = await self._load(window)
             if self.closed():
                 break
@@ -129,17 +138,22 @@ class Inbox:
             if self._held >= window < _WIDEST and self._more:
                 window = min(window * 2, _WIDEST)  # somebody further back may be free
                 continue
-            with anyio.move_on_after(retry_s):
+            if retry_s == math.inf:  # and so it is nearly always; a scope costs more than the wait
                 await changed.wait()
+            else:
+                with anyio.move_on_after(retry_s):
+                    await changed.wait()
         return None
 
     async def done(self, stored: Stored) -> None:
         """The message was handled."""
         self._unmarked.append(stored)
+        comes_back = False
         try:
             await self.mark()
+            comes_back = True  # for the next one: nobody else is woken for that
         finally:
-            self._release(stored)
+            self._release(stored, wake=self._draining or not comes_back)
 
     async def mark(self) -> None:
         """Tell the store what was handled. What it cannot take now is told again the next time."""
@@ -194,7 +208,9 @@ class Inbox:
 
     async def wait_empty_handed(self) -> None:
         """Wait until no message is with a handler, but for those of excused tasks."""
+        self._draining = True
         while any(task not in self._excused for task in self._holders.values()):
+            self._watched = True
             await self._changed.wait()
 
     def _append(self, stored: Stored) -> None:
@@ -219,16 +235,19 @@ class Inbox:
         self._queues.setdefault(stored.sender, deque()).appendleft(stored)
         self._held += 1
 
-    def _release(self, stored: Stored) -> None:
+    def _release(self, stored: Stored, *, wake: bool = True) -> None:
         if self._in_hand.get(stored.sender) is stored:
             del self._in_hand[stored.sender]
             self._holders.pop(stored.sender, None)
             self._held -= 1
-        self._wake()
+        if wake:
+            self._wake()
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._watched:
+            self._watched = False
+            self._changed.set()
+            self._changed = anyio.Event()
 
     async def _load(self, window: int) -> float:
         """Fill the window from the store; return in how many seconds to try again if the store cannot be read."""

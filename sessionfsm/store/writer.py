@@ -207,10 +207,13 @@ class StoreWriter:
         self._waiting.append(write)
         self._wake.set()
         try:
-            with anyio.fail_after(None if by == math.inf else max(by - anyio.current_time(), 0.0)):
+            if by == math.inf:
                 await write.ended.wait()
-            if anyio.current_time() > by:  # a store that is called in place cannot be interrupted
-                raise TimeoutError
+            else:
+                with anyio.fail_after(max(by - anyio.current_time(), 0.0)):
+                    await write.ended.wait()
+                if anyio.current_time() > by:  # a store that is called in place cannot be interrupted
+                    raise TimeoutError
         except TimeoutError:
             raise StoreError("the store did not answer in time") from None
         finally:
