@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin mutants simulate-long bench-monitor lint types pins clean
+.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,11 @@ spin: $(READY)  ## ask SPIN alone, about what happens at some time and about bro
 simulate-long: $(READY)  ## simulate 10,000 hours on all cores, and measure how soon bugs are found (ARGS="--jobs N")
 	@$(BIN)/sessionfsm simulate --seeds 5000 --hours 2 $(ARGS)
 	@$(BIN)/python -m pytest -q -p no:cacheprovider -m slow tests/simulation
+
+# The second part shows that a store with a mistake does not survive it.
+kill-long: $(READY)  ## kill bots with -9 a thousand times: is anything lost? some minutes (ARGS="--kills N --seed N")
+	@$(BIN)/python -m tests.durability $(ARGS)
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -m slow tests/durability
 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
