@@ -309,7 +309,8 @@ async def test_two_sessions_at_once_are_noticed_even_if_both_were_made_before_ei
     """Their records would be mixed: the trace is broken off where the second one joins in."""
     file = io.BytesIO()
     trace = TraceWriter(file)
-    async with Bench(observers=[trace]) as bench, Bench(observers=[trace]):
+    first, second = Bench(observers=[trace]), Bench(observers=[trace])
+    async with first as bench, second:
         await bench.settle()
     assert "two sessions at once" in (trace.problem or "")
 
