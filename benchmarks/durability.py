@@ -9,8 +9,8 @@ each round, so that whatever else the machine does strikes all of them:
 
     durable     SQLiteStore: a batch is one transaction, marks go together
     memory      MemoryStore: nothing is durable
-    each alone  SQLiteStore, but one transaction and one sync for each message, and for each mark
-    plain       the same in thirty lines of sqlite3, which do nothing else: what one might write by hand
+    each alone  SQLiteStore, but one transaction and one sync for each message, and one transaction for each mark
+    plain       thirty lines of sqlite3, as one might write by hand: a synced transaction for each message and mark
 
 Then many sessions on one file: with one StoreWriter, which commits for all of them together, and with one each. Of the
 rounds the median counts. Ratios and figures go to benchmarks/out/durability.json. Name a folder on the disk that you
@@ -143,7 +143,7 @@ class Durable(SQLiteStore):
 
 
 class EachAlone(SQLiteStore):
-    """A transaction for each message, the last of them with the cursor, and one for each mark, all of them synced."""
+    """A synced transaction for each message, the last of them with the cursor, and one for each mark."""
 
     marked = 0
 
@@ -160,8 +160,7 @@ class EachAlone(SQLiteStore):
 
     def done(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            with self._transaction(durable=True) as database:
-                database.execute("UPDATE message SET state = 'done' WHERE number = ? AND state = 'open'", (number,))
+            super().done([number])
         self.marked += len(numbers)
 
 
@@ -252,8 +251,9 @@ def token(senders: int, batches: int, size: int) -> str:
 
 
 async def until_marked(store: Any, count: int) -> None:
-    while store.marked < count:  # noqa: ASYNC110 - a store sets no event
-        await anyio.sleep(0.002)
+    with anyio.fail_after(300):
+        while store.marked < count:  # noqa: ASYNC110 - a store sets no event
+            await anyio.sleep(0.002)
 
 
 async def one_session(url: str, store: Any, senders: int, messages: int) -> tuple[float, float]:
