@@ -189,16 +189,21 @@ class CredentialFolder:
             CredentialsExposed: If others can read or change the folder, or it is somebody else's.
             StoreError: If the folder cannot be read.
         """
+        records = {record.account: record for record in self._usable(level=logging.DEBUG)}
+        last: dict[str, _Record] = {}
+        for record in records.values():
+            if record.token is not None and record.user_id:
+                last[record.user_id] = max(record, last.get(record.user_id, record), key=_age)
         found: list[str] = []
-        for path in self._paths():
-            try:
-                record = self._read_path(path)
-                login = None if record is None or record.account == account else self.current(record.account)
-            except (CredentialsExposed, StoreError) as error:
-                logger.debug("passed over: %s", error)
-                continue
-            if record is not None and login is not None and login.account == account:
-                found.append(record.account)
+        for name, record in records.items():
+            end: _Record | None = record
+            passed: set[str] = set()
+            while end is not None and end.retired_by is not None and end.account not in passed:
+                passed.add(end.account)
+                end = records.get(end.retired_by)
+            # Else it leads nowhere, or in a circle.
+            if end is not None and end.token is not None and last.get(end.user_id, end).account == account != name:
+                found.append(name)
         return sorted(found)
 
     def remove(self, account: str) -> bool:
@@ -256,13 +261,19 @@ class CredentialFolder:
 
     def _of_user(self, user_id: str, *, level: int) -> Iterator[_Record]:
         """Yield the credentials of a user that have not become pointers; files that cannot be used are logged."""
-        for path in self._paths() if user_id else []:
+        for record in self._usable(level=level) if user_id else ():
+            if record.token is not None and record.user_id == user_id:
+                yield record
+
+    def _usable(self, *, level: int) -> Iterator[_Record]:
+        """Yield what is in every file; those that cannot be used are logged."""
+        for path in self._paths():
             try:
                 record = self._read_path(path)
             except (CredentialsExposed, StoreError) as error:
                 logger.log(level, "passed over: %s", error)
             else:
-                if record is not None and record.token is not None and record.user_id == user_id:
+                if record is not None:
                     yield record
 
     def _read(self, account: str) -> _Record | None:

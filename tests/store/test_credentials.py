@@ -94,6 +94,34 @@ def test_an_account_knows_in_whose_place_it_is(kept: CredentialStore) -> None:
     assert kept.predecessors(A.account) == sorted([A2.account, last.account])
 
 
+def test_to_find_predecessors_each_file_is_read_once(folder: CredentialFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two hundred accounts it took seconds, of the thread that every session's store waits for."""
+    for number in range(20):
+        folder.save(login(f"a{number}", f"u{number % 10}"))
+    read: list[Path] = []
+    load = module._load
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(module, "_load", counted)
+    assert folder.predecessors("a15@im.bot") == ["a5@im.bot"]
+    assert len(read) == len(set(read)) == 20
+
+
+def test_pointers_in_a_circle_have_no_predecessors(folder: CredentialFolder, path: Path) -> None:
+    """Nor do they keep anybody from finding others."""
+    for credentials in (A, A2, B):
+        folder.save(credentials)
+    record = json.loads((path / "a@im.bot.json").read_text())
+    for account, successor in (("x@im.bot", "y@im.bot"), ("y@im.bot", "x@im.bot")):
+        (path / f"{account}.json").write_text(json.dumps(record | {"account": account, "retired_by": successor}))
+        (path / f"{account}.json").chmod(0o600)
+    assert folder.predecessors("x@im.bot") == folder.predecessors("y@im.bot") == []
+    assert folder.predecessors(A2.account) == [A.account]
+
+
 def test_an_account_that_was_retired_can_come_back(kept: CredentialStore) -> None:
     """The same account once more is in force, the one that had replaced it retired, and nobody goes in circles."""
     kept.save(A)
