@@ -183,6 +183,7 @@ class SQLiteStore:
                     for account, tally in tallies.items()
                 ),
             )
+        self._database.in_place()
         return committed
 
     def _keep_tokens(self, connection: sqlite3.Connection, batches: Sequence[Batch], tallies: dict[str, Tally]) -> None:

@@ -93,6 +93,19 @@ class Database:
             yield connection
             connection.execute("COMMIT")
 
+    def in_place(self) -> None:
+        """
+        Make sure that what was just written is at the path.
+
+        Files that were deleted meanwhile may have been put back by another process already, without it.
+
+        Raises:
+            StoreError: If it is not; it is put back with the next call.
+        """
+        with self._mutex:
+            if self._connection is not None:
+                self._check()
+
     @contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
         """

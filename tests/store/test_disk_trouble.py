@@ -381,6 +381,32 @@ def test_two_stores_whose_file_is_deleted_find_each_other_again(store: SQLiteSto
         assert rows(store.path, "SELECT count(*) FROM message") == [(7,)]
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_commit_to_a_file_that_is_deleted_meanwhile_does_not_count(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may have put the file back by then, without what is committed; and this one may be killed."""
+    path = tmp_path / "store.db"
+    store, other = sqlite_store(tmp_path), sqlite_store(tmp_path)
+    store.open()
+    other.open()
+
+    def make_room(*_: object) -> None:
+        os.unlink(f"{path}{suffix}")
+        monkeypatch.undo()
+        for _ in range(2):  # who meets the trouble is told, and the next call goes on
+            with suppress(StoreError):
+                other.pending(A)
+
+    monkeypatch.setattr(store, "_make_room", make_room)
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        store.commit([batch("1")])
+    assert store.commit([batch("1")])[0].duplicates == 1
+    with suppress(StoreError):
+        other.pending(A)
+    assert len(other.pending(A)) == len(store.pending(A)) == 1
+
+
 def test_who_only_looks_puts_nothing_back(store: SQLiteStore) -> None:
     """`sessionfsm inbox` beside a run leaves healing to the run."""
     fill(store)
