@@ -11,7 +11,7 @@ from typing import ParamSpec, Self, TypeVar
 import anyio
 import anyio.abc
 
-from sessionfsm.errors import StorageFull, StoreError
+from sessionfsm.errors import SessionFSMError, StorageFull, StoreError
 
 from .base import Batch, Committed, Runner, Store
 from .memory import MemoryStore
@@ -111,6 +111,7 @@ class StoreWriter:
         It is what the context manager does; call it only in place of that. Without it every write goes alone.
         """
         self._works = True
+        writes: list[_Write] = []
         try:
             while True:
                 await self._wait()
@@ -120,8 +121,9 @@ class StoreWriter:
                 await self._look()
         finally:
             self._works = False
-            for write in self._waiting:
-                write.fail(StoreError("the writer has ended"))
+            for write in (*writes, *self._waiting):  # of the first it is not known whether they were done
+                if not write.ended.is_set():
+                    write.fail(StoreError("the writer has ended"))
             self._waiting = []
 
     async def _wait(self) -> None:
@@ -229,9 +231,9 @@ class StoreWriter:
             return
         try:
             await ask(self._run, self.store.done, [number for write in writes for number in write.numbers])
-        except StoreError as error:
+        except SessionFSMError as error:
             for write in writes:
-                write.fail(error)
+                write.fail(_as_store_error(error))
         else:
             for write in writes:
                 write.ended.set()
@@ -257,6 +259,7 @@ class StoreWriter:
             else:
                 for write in writes:
                     await self._commit_alone(write)
+                    self._outdate(lazy, write)
             return
         for batch in lazy:
             next(answers)
@@ -275,14 +278,24 @@ class StoreWriter:
         else:
             write.ended.set()
 
+    def _outdate(self, lazy: Sequence[Batch], write: _Write) -> None:
+        """Forget idle cursors of accounts that have a newer one now: written later, they would bring the old back."""
+        if write.error is None:
+            newer = {batch.account for batch in write.batches if batch.cursor is not None}
+            for batch in lazy:
+                if batch.account in newer and self._lazy.get(batch.account) is batch:
+                    del self._lazy[batch.account]
+
     async def _committed(self, batches: Sequence[Batch]) -> list[Committed]:
         try:
             answers = await ask(self._run, self.store.commit, batches)
+            if len(answers or ()) != len(batches):
+                raise StoreError("the store did not say what became of each batch")
         except StorageFull:  # which is one account's trouble
             raise
-        except StoreError:
+        except SessionFSMError as error:
             self._well = False
-            raise
+            raise _as_store_error(error) from None
         self._well = True
         return answers
 
@@ -292,8 +305,13 @@ class StoreWriter:
         self._look_due_s = anyio.current_time() + LOOK_S if self._listeners else math.inf
         try:
             changed = await ask(self._run, self.store.changed)
-        except StoreError:
+        except SessionFSMError:
             return  # whoever needs the store will say so
         if changed:
             for listener in tuple(self._listeners):
                 listener()
+
+
+def _as_store_error(error: SessionFSMError) -> StoreError:
+    """Return the error, as what a store says it raises: one that raises another must not end the writer of all."""
+    return error if isinstance(error, StoreError) else StoreError(f"the store raised {type(error).__name__}: {error}")

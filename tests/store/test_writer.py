@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sessionfsm import MemoryStore, Secret, StorageFull, StoreError
+from sessionfsm import AccountInUse, MemoryStore, Secret, StorageFull, StoreError
 from sessionfsm.store import Batch, Committed, Incoming, StoreWriter
 from sessionfsm.store.writer import LAZY_S, LOOK_S
 from sessionfsm.testing import backend_options
@@ -124,6 +124,66 @@ async def test_a_cursor_that_waited_never_overwrites_a_newer_one() -> None:
         await writer.commit([batch(A, "m", cursor="new")], by=soon())
         await anyio.sleep(2 * LAZY_S)
     assert disk.cursor(A) == Secret("new")
+
+
+async def test_a_cursor_that_waited_never_overwrites_a_newer_one_that_went_alone() -> None:
+    """Nor when the whole group could not be written, for another's sake."""
+    disk = Disk()
+    disk.full = {A}
+
+    async def commit_more() -> None:
+        with pytest.raises(StorageFull):
+            await writer.commit([batch(A, "m")], by=soon())
+
+    async with StoreWriter(disk, slowly) as writer:
+        writer.later(batch(B, cursor="old"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(commit_more)
+            await writer.commit([batch(B, "m", cursor="new")], by=soon())
+        await anyio.sleep(2 * LAZY_S)
+    assert disk.cursor(B) == Secret("new")
+
+
+@pytest.mark.parametrize("answer", [[], None, AccountInUse(A)], ids=["too few", "nothing", "another error"])
+async def test_a_store_that_answers_nonsense_ends_nobody(answer: Any) -> None:
+    """Whoever asked is told, and the writer of all goes on."""
+    disk = Disk()
+
+    async def lie(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if function == disk.commit else function(*args, **kwargs)
+
+    async with StoreWriter(disk, lambda *args, **kwargs: run(*args, **kwargs)) as writer:
+        run: Any = lie
+        with pytest.raises(StoreError):
+            await writer.commit([batch(A, "m")], by=soon())
+        run = slowly
+        await writer.commit([batch(A, "m")], by=soon())
+        await writer.done([1])
+    assert disk.pending(A) == []
+
+
+async def test_whoever_waits_when_the_writer_ends_is_told() -> None:
+    """Also if the write was on its way: nobody comes back from it."""
+    told: list[StoreError] = []
+
+    async def never(*_: Any, **__: Any) -> Any:
+        await anyio.sleep_forever()
+
+    async def mark(number: int) -> None:
+        try:
+            await writer.done([number])
+        except StoreError as error:
+            told.append(error)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group, StoreWriter(Disk(), never) as writer:
+            group.start_soon(mark, 1)
+            await anyio.sleep(1)
+            group.start_soon(mark, 2)
+            await anyio.sleep(1)
+    assert len(told) == 2
 
 
 async def test_one_accounts_trouble_is_nobody_elses() -> None:
