@@ -291,9 +291,14 @@ class Operations:
                 logger.warning("%s: what is left of account %s is not taken over: %s", account, before, error)
                 continue
             try:
-                await self.writer.ask(by, store.retire, before, account)
+                await self._retire(before, account, by)
             finally:
                 store.release(before)
+
+    async def _retire(self, before: str, account: str, by: float) -> None:
+        # A cursor that was written afterwards would open the account again.
+        await self.writer.flush(before, by=by)
+        await self.writer.ask(by, self.writer.store.retire, before, account)
 
     async def _current(self, deadline: float) -> Credentials | None:
         """Return the credentials in force, if there are any that may be used."""
@@ -325,7 +330,7 @@ class Operations:
             self.client.check_credentials(found.token, found.base_url)
             if account != before:
                 await self._succeed(self.credentials, account, deadline)
-                await self.writer.ask(deadline, store.retire, before, account)
+                await self._retire(before, account, deadline)
             self.client.replace_credentials(found.token, found.base_url)
             adopted = True
         except (CredentialsMissing, DefinitionError) as error:

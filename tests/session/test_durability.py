@@ -327,6 +327,22 @@ async def test_after_another_login_the_old_bots_messages_are_handled_even_by_the
     assert store.pending(OTHER) == []
 
 
+async def test_an_idle_cursor_does_not_open_the_account_again_that_another_login_has_replaced() -> None:
+    """A cursor that waits to be written is of the old account: written after it was retired it would bring it back."""
+    store, logins, server = MemoryStore(), MemoryCredentials(), FakeServer(hold_s=2.0)
+    logins.save(OURS)
+    server.account(OTHER_TOKEN)
+    async with world(store=store, server=server, credentials=logins) as w:
+        await w.until(lambda: w.session._writer._lazy)
+        w.account.take_over()
+        await w.until(lambda: w.losses)
+        logins.save(NEWER)
+        await w.until(lambda: w.session.account == OTHER)
+        await anyio.sleep(30)
+    assert store.cursor(ACCOUNT) is None
+    assert store.cursor(OTHER) is not None
+
+
 async def test_a_message_in_hand_while_another_login_is_adopted_comes_once() -> None:
     """It has moved to the new account under its handler, with its number: done is done."""
     store, logins, server = MemoryStore(), MemoryCredentials(), FakeServer(hold_s=20.0)
