@@ -131,7 +131,7 @@ class Driver:
             while command is not None:
                 command = await self._round(command)
         finally:
-            self.inbox.close()
+            self.inbox.end()
             self.closed.set()
 
     def stop(self) -> None:

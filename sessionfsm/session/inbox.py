@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
@@ -56,12 +57,17 @@ class Inbox:
         self._excused: set[int] = set()
         self._not_before: dict[str, float] = {}
         self._unmarked: list[Stored] = []  # handled, but the store could not be told yet
+        self._telling: set[int] = set()  # handled, and the store is being told
+        self._passes = 0  # how often the store was read from its beginning
         self._held = 0
         self._closed = False
+        self._ended = False
+        self._calls: set[anyio.CancelScope] = set()  # of the store, which may hang
         self._changed = anyio.Event()
         self._watched = False  # somebody waits for it, or is about to
         self._draining = False
         self._loading = anyio.Lock()
+        self._readable_at_s = -math.inf  # a store that could not be read is left alone until then
 
     @property
     def in_hand(self) -> int:
@@ -70,9 +76,7 @@ class Inbox:
 
     def succeed(self, account: str) -> None:
         """Hand out this account's messages from now on: it has got those that are left of the one before it."""
-        held = (*self._in_hand.values(), *self._unmarked, *(each for queue in self._queues.values() for each in queue))
-        self._known = {stored.number for stored in held}
-        self._account, self._last = account, 0
+        self._account = account
         self.recheck()
 
     def arrived(self, messages: Iterable[Stored]) -> None:
@@ -103,13 +107,27 @@ class Inbox:
         return self._closed
 
     def recheck(self) -> None:
-        """The store may hold messages that nobody has told of: look."""
-        self._more = True
+        """
+        The store may hold messages that nobody has told of: look, from the beginning.
+
+        What another process opens once more may have a smaller number than what has come here since.
+        """
+        held = (*self._in_hand.values(), *self._unmarked, *(each for queue in self._queues.values() for each in queue))
+        self._known = self._telling.union(stored.number for stored in held)
+        self._last, self._more = 0, True
+        self._passes += 1
         self._wake()
 
     def close(self) -> None:
         """Hand out nothing more; who waits for a message is told."""
         self._closed = True
+        self._wake()
+
+    def end(self) -> None:
+        """Wait for the store no longer: a store that hangs would keep whoever serves the inbox for ever."""
+        self._closed = self._ended = True
+        for call in tuple(self._calls):
+            call.cancel()
         self._wake()
 
     async def next(self) -> Stored | None:
@@ -158,13 +176,19 @@ class Inbox:
     async def mark(self) -> None:
         """Tell the store what was handled. What it cannot take now is told again the next time."""
         telling, self._unmarked = self._unmarked, []
+        numbers = [stored.number for stored in telling]
+        self._telling.update(numbers)
         try:
             if telling:
-                await self._writer.done([stored.number for stored in telling])
-                telling = []
+                with self._call() as call:
+                    await self._writer.done(numbers)
+                    telling = []
+                if call.cancelled_caught:
+                    raise StoreError("the store did not answer before the end")
         except StoreError as error:
             logger.warning("%d handled messages could not be marked, will try again: %s", len(telling), error)
         finally:
+            self._telling.difference_update(numbers)
             self._unmarked[:0] = telling
 
     async def failed(self, stored: Stored, error: BaseException) -> None:
@@ -178,7 +202,10 @@ class Inbox:
             logger.warning("message %d failed, attempt %d of %d: %s", stored.number, attempts, ATTEMPTS, words)
         is_open = True
         try:
-            is_open = await self._writer.ask(math.inf, self._store.failed, stored.number, words, park=park)
+            with self._call() as call:
+                is_open = await self._writer.ask(math.inf, self._store.failed, stored.number, words, park=park)
+            if call.cancelled_caught:
+                raise StoreError("the store did not answer before the end")
         except StoreError as trouble:
             logger.warning("the failure of message %d could not be noted: %s", stored.number, trouble)
             # Not parked: it comes again, and the store is asked again.
@@ -212,6 +239,17 @@ class Inbox:
         while any(task not in self._excused for task in self._holders.values()):
             self._watched = True
             await self._changed.wait()
+
+    @contextmanager
+    def _call(self) -> Iterator[anyio.CancelScope]:
+        """Wait for the store until the end; after it, for the sake of late handlers, a few seconds more."""
+        deadline = anyio.current_time() + _STORE_RETRY_S if self._ended else math.inf
+        with anyio.CancelScope(deadline=deadline) as call:
+            self._calls.add(call)
+            try:
+                yield call
+            finally:
+                self._calls.discard(call)
 
     def _append(self, stored: Stored) -> None:
         self._last = stored.number
@@ -255,20 +293,25 @@ class Inbox:
             return math.inf
         async with self._loading:
             while self._more and self._held < window and not self._closed:
+                if (wait_s := self._readable_at_s - anyio.current_time()) > 0:
+                    return wait_s
                 self._more = False  # set again by what arrives meanwhile
-                account = self._account
+                passes = self._passes
+                page: list[Stored] = []
                 try:
-                    page = await self._writer.ask(
-                        math.inf, self._store.pending, account, after=self._last, limit=_WINDOW
-                    )
+                    with self._call():
+                        page = await self._writer.ask(
+                            math.inf, self._store.pending, self._account, after=self._last, limit=_WINDOW
+                        )
                 except StoreError as error:
                     self._more = True
                     logger.warning("the inbox cannot be read, next try in %g s: %s", _STORE_RETRY_S, error)
+                    self._readable_at_s = anyio.current_time() + _STORE_RETRY_S
                     return _STORE_RETRY_S
                 except BaseException:
                     self._more = True
                     raise
-                if account != self._account:  # the answer is about the account before
+                if passes != self._passes:  # it is read from its beginning now, perhaps for another account
                     continue
                 for stored in page:
                     if stored.number > self._last:

@@ -1,13 +1,15 @@
 """The window that the inbox holds of its store: nothing falls out of it while it is being filled."""
 
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from sessionfsm import MemoryStore, Stored
+from sessionfsm import MemoryStore, SQLiteStore, Stored, StoreError
 from sessionfsm.session.inbox import Inbox
-from sessionfsm.store import Batch, Incoming, StoreWriter
+from sessionfsm.store import AccountLocks, Batch, Incoming, StoreWriter, run_inline
+from sessionfsm.store.writer import LOOK_S
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +75,113 @@ async def test_who_is_cancelled_on_the_way_to_its_next_message_leaves_it_to_the_
         assert handled == []
         await anyio.sleep(0.1)
         assert handled == [2]
+
+
+async def test_what_another_process_opens_once_more_is_found_though_newer_ones_have_come_since(tmp_path: Path) -> None:
+    """Its number is smaller than that of the message which came before anybody looked."""
+    ours, theirs = (SQLiteStore(tmp_path / "store.db", locks=AccountLocks(tmp_path)) for _ in range(2))
+    (first,) = ours.commit([batch("parked")])
+    ours.failed(first.new[0].number, "no", park=True)
+    handled: list[int] = []
+    async with StoreWriter(ours, run_inline) as writer:
+        inbox = Inbox(writer, ACCOUNT)
+        writer.listen(inbox.recheck)
+
+        async def handle() -> None:
+            while (stored := await inbox.next()) is not None:
+                handled.append(stored.number)
+                await inbox.done(stored)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(handle)
+            await anyio.sleep(0.1)
+            again = theirs.retry(first.new[0].number)
+            (second,) = await writer.commit([batch("new")], by=anyio.current_time() + 5)
+            inbox.arrived(second.new)
+            await anyio.sleep(2 * LOOK_S)
+            inbox.close()
+    assert again.number < second.new[0].number
+    assert handled == [second.new[0].number, again.number]
+    assert ours.pending(ACCOUNT) == []
+
+
+async def test_what_is_being_marked_is_not_handed_out_again_when_everything_is_read_anew() -> None:
+    """A mark that failed is told again with the next one: meanwhile the store still has the message as open."""
+    store, broken = MemoryStore(), True
+    store.commit([batch("1", "2")])
+
+    async def run(function: Any, *args: Any, **kwargs: Any) -> Any:
+        if function == store.done:
+            if broken:
+                raise StoreError("the disk is broken")
+            await anyio.sleep(1)
+        return function(*args, **kwargs)
+
+    inbox, handled = Inbox(StoreWriter(store, run), ACCOUNT), list[int]()
+
+    async def handle() -> None:
+        while (stored := await inbox.next()) is not None:
+            handled.append(stored.number)
+            await inbox.done(stored)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            first = await inbox.next()
+            assert first is not None
+            handled.append(first.number)
+            if first.number == 1:
+                await inbox.done(first)
+        broken = False
+        group.start_soon(inbox.done, first)  # and of the first, once more
+        await anyio.sleep(0.1)
+        inbox.recheck()
+        group.start_soon(handle)
+        await anyio.sleep(60)
+        inbox.close()
+    assert handled == [1, 2]
+    assert store.pending(ACCOUNT) == []
+
+
+async def test_a_store_that_cannot_be_read_is_asked_every_few_seconds_however_many_wait(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Sixteen who wait for a message ask once, and say so once."""
+    asked = 0
+
+    async def run(*_: Any, **__: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        raise StoreError("the disk is broken")
+
+    inbox = Inbox(StoreWriter(MemoryStore(), run), ACCOUNT)
+    async with anyio.create_task_group() as group:
+        for _ in range(16):
+            group.start_soon(inbox.next)
+        await anyio.sleep(61)
+        inbox.close()
+    assert asked == len(caplog.records) == 13
+
+
+async def test_whoever_waits_for_a_store_that_hangs_is_free_at_the_end() -> None:
+    """Reading, marking and noting a failure: none of them outlives the session."""
+    store, hangs = MemoryStore(), False
+    store.commit([batch("1", "2")])
+
+    async def run(function: Any, *args: Any, **kwargs: Any) -> Any:
+        if hangs:
+            await anyio.sleep_forever()
+        return function(*args, **kwargs)
+
+    inbox = Inbox(StoreWriter(store, run), ACCOUNT)
+    stored = await inbox.next()
+    assert stored is not None
+    hangs = True
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(inbox.done, stored)
+            group.start_soon(inbox.failed, stored, ValueError())
+            inbox.recheck()
+            group.start_soon(inbox.next)
+            await anyio.sleep(1)
+            inbox.end()
+        await inbox.done(stored)  # of a handler that was late
