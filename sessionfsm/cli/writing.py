@@ -18,6 +18,8 @@ def write_out(text: str) -> None:
     Raises:
         CommandError: If it cannot be written.
     """
+    if sys.stdout is None:  # what the interpreter makes of a descriptor that is closed
+        raise CommandError("standard output is closed; send it somewhere, at least to /dev/null", ExitCode.FAILED)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -219,6 +219,13 @@ def test_as_a_process(tmp_path: Path) -> None:
         assert process.err == "sessionfsm: error: standard output cannot be written: No space left on device\n"
 
 
+def test_no_standard_output_at_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`>&-` is one line that says so, and no bug of ours."""
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["account", "list", "--json"]) == ExitCode.FAILED
+    assert capsys.readouterr().err.splitlines()[0].startswith("sessionfsm: error: standard output is closed; send it")
+
+
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The how-to page's Python runs as it stands."""
     monkeypatch.chdir(tmp_path)
