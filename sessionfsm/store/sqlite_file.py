@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import quote
 
@@ -80,6 +80,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
 """What makes a file of version n one of version n + 1. Each step is one transaction; none is ever changed."""
 
 _WAL_KEPT_BYTES = 16 * 2**20
+_GUARD = ".heal"  # it is made with the store, and stays
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _EFFECTIVE = os.access in os.supports_effective_ids
 
@@ -156,10 +157,17 @@ def _check_kind(path: Path) -> None:
     # What is wrong with the file alone may be right with its -wal, such as after a kill in the middle of a checkpoint:
     # only opening it in earnest shows whether it is damaged. But nobody's notes are set aside as a damaged store: what
     # others can read was not made by us.
-    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(_immutable(path), uri=True)) as connection:
-        _check_owner(connection, path)
+    no_database = False
+    try:
+        with closing(sqlite3.connect(_immutable(path), uri=True)) as connection:
+            _check_owner(connection, path)
+    except sqlite3.DatabaseError as error:
+        no_database = primary_code(error) == sqlite3.SQLITE_NOTADB
     if about.st_mode & 0o077:
         raise StoreError(f"{path} can be read or changed by others; if it is the store, write: chmod 600 {path}")
+    if no_database and not any(os.path.lexists(f"{path}{suffix}") for suffix in (_GUARD, "-wal")):
+        # No store was ever made here: a token file, named in the wrong place, must not be set aside.
+        raise StoreError(f"{path} is not a store, and never was one; give the store another path")
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
@@ -244,7 +252,7 @@ def alone(path: Path, busy_s: float) -> Iterator[None]:
     Raises:
         StoreError: If another one is at it for longer than *busy_s* seconds.
     """
-    lock = UnixFileLock(f"{path}.heal", timeout=busy_s, mode=0o600, fallback_to_soft=False)
+    lock = UnixFileLock(f"{path}{_GUARD}", timeout=busy_s, mode=0o600, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:

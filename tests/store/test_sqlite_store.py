@@ -283,6 +283,17 @@ def test_what_others_can_read_is_not_set_aside_as_damaged(tmp_path: Path) -> Non
     assert [p.name for p in tmp_path.iterdir()] == ["store.db"]
 
 
+def test_what_was_never_a_store_is_not_set_aside_as_damaged(tmp_path: Path) -> None:
+    """A --store that names the token file, which nobody else can read either, leaves the token where it is."""
+    path = tmp_path / "store.db"
+    path.write_text("0a1b2c3d4e5f@im.bot:0123")
+    path.chmod(0o600)
+    with closing(sqlite_store(tmp_path)) as store, pytest.raises(StoreError, match="is not a store"):
+        store.open()
+    assert path.read_text() == "0a1b2c3d4e5f@im.bot:0123"
+    assert [p.name for p in tmp_path.iterdir()] == ["store.db"]
+
+
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     """What was left by a process that was killed while it made the file, or made by `touch`, is used."""
     (tmp_path / "store.db").touch(mode=0o600)
