@@ -233,6 +233,10 @@ class Inbox:
         self._excused.add(task)
         self._wake()
 
+    def excused(self, task: int) -> bool:
+        """Whether this task has asked for the end."""
+        return task in self._excused
+
     async def wait_empty_handed(self) -> None:
         """Wait until no message is with a handler, but for those of excused tasks."""
         self._draining = True

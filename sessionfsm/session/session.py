@@ -170,6 +170,7 @@ class Session:
             witness.begin_run(machine)
         self._group: anyio.abc.TaskGroup | None = None
         self._entered = False
+        self._at_work: dict[int, anyio.CancelScope] = {}  # handlers, by their task
 
     @property
     def account(self) -> str:
@@ -229,7 +230,7 @@ class Session:
         if self._own_writer:
             self._group.start_soon(self._writer.work)
         self._stop_listening = self._writer.listen(self._inbox.recheck)
-        self._group.start_soon(self._driver.run)
+        self._group.start_soon(self._live)
         return self
 
     async def __aexit__(
@@ -354,30 +355,67 @@ class Session:
         Messages of one sender come in order, one at a time; up to *at_once* senders are served side by side. A handler
         that raises, or takes longer than *limit_s* seconds and is cancelled, gets the message again, after 1, 2, 4 and
         8 s; after five attempts the message is parked in the store. Neither polling nor other senders wait for it.
-        ``None`` lets a handler take as long as it likes.
+        ``None`` lets a handler take as long as it likes. A handler that has not ended when the session has is
+        cancelled, and its message comes again the next time; not so the one that has asked for the stop.
+
+        :class:`SystemExit` counts as raising: argparse raises it for a wrong word, which a user may have written.
+
+        Raises:
+            DefinitionError: If *at_once* is below 1, or *limit_s* is not above 0.
         """
+        if at_once < 1:
+            raise DefinitionError(f"at_once is {at_once}; it must be at least 1")
+        if limit_s is not None and not limit_s > 0:
+            raise DefinitionError(f"limit_s is {limit_s}; it must be above 0, or None for no limit")
         async with anyio.create_task_group() as group:
             for _ in range(at_once):
-                group.start_soon(self._serve, handler, math.inf if limit_s is None else limit_s)
+                group.start_soon(self._serve, handler, math.inf if limit_s is None else limit_s, group.cancel_scope)
 
-    async def _serve(self, handler: Callable[[Message], Awaitable[object]], limit_s: float) -> None:
+    async def _live(self) -> None:
+        """Run to the end; handlers that have not ended by then are cut off, but for who has asked for the end."""
+        try:
+            await self._driver.run()
+        finally:
+            for task, scope in self._at_work.items():
+                if not self._inbox.excused(task):
+                    scope.cancel()
+
+    async def _serve(
+        self, handler: Callable[[Message], Awaitable[object]], limit_s: float, everybody: anyio.CancelScope
+    ) -> None:
+        me = anyio.get_current_task().id
         while (stored := await self._inbox.next()) is not None:
+            if everybody.cancel_called:  # woken by the handler that has just ended everything
+                self._inbox.put_back(stored)
+                return
             try:
                 with anyio.move_on_after(limit_s) as scope:
+                    self._at_work[me] = scope
                     await handler(_message(stored))
+                if scope.cancelled_caught and self._driver.closed.is_set():
+                    logger.warning(
+                        "%s: the handler of message %d did not end in time, and the message comes again",
+                        stored.account,
+                        stored.number,
+                    )
+                    self._inbox.put_back(stored)
+                    continue
                 if scope.cancelled_caught:
                     raise TimeoutError(f"no end after {limit_s:g} s")
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 logger.exception("%s: the handler of message %d raised", stored.account, stored.number)
                 await self._inbox.failed(stored, error)
             except BaseException as error:
                 if cancelled_from_outside(error):
+                    everybody.cancel()
                     self._inbox.put_back(stored)
                     raise
                 logger.error("%s: the handler of message %d was cancelled from within", stored.account, stored.number)
                 await self._inbox.failed(stored, error)
             else:
                 await self._inbox.done(stored)
+            finally:
+                self._at_work.pop(me, None)
 
     def _committed(self, committed: Committed) -> None:
         self._inbox.arrived(committed.new)

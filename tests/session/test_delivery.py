@@ -5,7 +5,7 @@ import itertools
 import anyio
 import pytest
 
-from sessionfsm import MemoryStore, Message, MessageState, StoreError
+from sessionfsm import DefinitionError, MemoryStore, Message, MessageState, StoreError
 from sessionfsm.session.inbox import Inbox
 from sessionfsm.store import Batch, Committed, Incoming, StoreWriter
 from sessionfsm.testing import FakeServer
@@ -13,6 +13,10 @@ from sessionfsm.testing import FakeServer
 from .world import World, world
 
 pytestmark = pytest.mark.anyio
+
+
+class Interrupted(BaseException):
+    """What Ctrl-C raises, as a test can bear it."""
 
 
 async def collect(w: World, count: int) -> list[str]:
@@ -103,6 +107,53 @@ async def test_a_handler_that_hangs_or_raises_never_delays_a_poll() -> None:
             assert w.session.health().ready
             assert w.session.health().in_hand == 1
             group.cancel_scope.cancel()
+
+
+async def test_a_handler_that_exits_ends_nothing_and_its_message_is_parked() -> None:
+    """A user's "/roll --help" makes argparse raise SystemExit: neither the bot nor the others suffer from it."""
+    handled: list[str] = []
+
+    async def handler(message: Message) -> None:
+        if message.text == "/roll --help":
+            raise SystemExit(2)
+        handled.append(message.text)
+
+    async with world() as w, anyio.create_task_group() as group:
+        group.start_soon(w.session.deliver, handler)
+        w.account.push("/roll --help")
+        w.account.push("hello", sender="b@im.wechat")
+        await anyio.sleep(60)
+        assert handled == ["hello"]
+        assert [(stored.attempts, stored.error) for stored in await w.session.parked()] == [(5, "SystemExit: 2")]
+        assert w.session.health().ready
+        await w.session.stop()
+
+
+async def test_a_handler_that_is_interrupted_is_not_begun_again_on_the_way_out() -> None:
+    """Ctrl-C inside a handler, and fifteen others wait for work: none of them begins the message once more."""
+    begun: list[str] = []
+
+    async def handler(message: Message) -> None:
+        begun.append(message.text)
+        raise Interrupted
+
+    async with world() as w:
+        w.account.push("hello")
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await w.session.deliver(handler)
+        assert caught.group_contains(Interrupted)
+        assert begun == ["hello"]
+
+
+@pytest.mark.parametrize("arguments", [{"at_once": 0}, {"limit_s": 0}, {"limit_s": -1.0}, {"limit_s": float("nan")}])
+async def test_what_would_deliver_nothing_is_refused(arguments: dict[str, float]) -> None:
+    """No handler at all, or one that is cut off before it begins, would look like a quiet day."""
+
+    async def handler(_: Message) -> None: ...
+
+    async with world() as w:
+        with pytest.raises(DefinitionError, match="must be"):
+            await w.session.deliver(handler, **arguments)  # type: ignore[arg-type]
 
 
 async def test_messages_of_one_sender_stay_in_order_and_senders_do_not_wait_for_each_other() -> None:

@@ -59,7 +59,27 @@ async def test_a_stop_waits_for_what_is_in_hand_but_not_for_ever() -> None:
         began = anyio.current_time()
         await w.session.stop()
         assert anyio.current_time() - began == pytest.approx(w.policy.drain_deadline_s, abs=0.1)
-        group.cancel_scope.cancel()
+
+
+async def test_a_handler_that_does_not_end_is_cut_off_at_the_end_and_its_message_comes_again() -> None:
+    """Whoever leaves the block waits for the drain deadline, not for the handler; that is no failure of the message."""
+    store = MemoryStore()
+    async with world(store=store) as w, anyio.create_task_group() as group:
+
+        async def handler(_: object) -> None:
+            await anyio.sleep_forever()
+
+        async def deliver() -> None:
+            await w.session.deliver(handler, limit_s=None)
+
+        group.start_soon(deliver)
+        w.account.push("takes for ever")
+        await w.until(lambda: w.session.health().in_hand == 1)
+        began = anyio.current_time()
+        await w.session.stop()
+    assert anyio.current_time() - began == pytest.approx(w.policy.drain_deadline_s, abs=0.1)
+    assert w.session.health().in_hand == 0
+    assert [stored.attempts for stored in store.pending(w.account.name)] == [0]
 
 
 @pytest.mark.parametrize("way", ["loop", "handler"])

@@ -112,7 +112,7 @@ def hint_not_clamped(patch: Patch) -> None:
 def done_before_the_handler_returned(patch: Patch) -> None:
     """At most once: the message is marked first, and handled then."""
 
-    async def serve(self: Session, handler: Callable[..., Any], _: float) -> None:
+    async def serve(self: Session, handler: Callable[..., Any], *_: object) -> None:
         from sessionfsm.session.session import _message
 
         while (stored := await self._inbox.next()) is not None:
@@ -142,7 +142,7 @@ def poll_retried_without_notifystart(patch: Patch) -> None:
 def handler_ends_the_polling(patch: Patch) -> None:
     """What a handler raises goes all the way up, and the session ends of it."""
 
-    async def serve(self: Session, handler: Callable[..., Any], _: float) -> None:
+    async def serve(self: Session, handler: Callable[..., Any], *_: object) -> None:
         from sessionfsm.session.session import _message
 
         while (stored := await self._inbox.next()) is not None:
