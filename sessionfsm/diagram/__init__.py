@@ -2,5 +2,8 @@
 
 from .markdown import markdown
 from .mermaid import mermaid
+from .model import Arc, Box, Diagram, diagram_of
+from .overview import overview_of
+from .terms import Detail
 
-__all__ = ["markdown", "mermaid"]
+__all__ = ["Arc", "Box", "Detail", "Diagram", "diagram_of", "markdown", "mermaid", "overview_of"]

@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from sessionfsm.lifecycle import Ladder, Machine, Order, OwnOrder, Pause, Perform, Policy
+from sessionfsm.lifecycle import Ladder, Machine, Order, OwnOrder, Pause, Perform, Policy, Table
+from sessionfsm.lifecycle.table import limits
 
 __all__ = ["Arc", "Box", "Diagram", "diagram_of"]
 
@@ -20,11 +21,13 @@ class Box:
         id: Stable, and fit for an XML id: ``state-active``.
         name: As the table has it.
         meaning: In one sentence.
+        inside: The names of the states that it stands for, in an overview; else none.
     """
 
     id: str
     name: str
     meaning: str
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class Arc:
         command: What is ordered, in words; empty for nothing.
         figure: The command's seconds in words, such as ``5 s … 300 s``; empty without any.
         reason: Why, in one sentence.
+        clears_signals: Whether the signals that are up are cleared.
     """
 
     id: str
@@ -56,6 +60,7 @@ class Arc:
     command: str
     figure: str
     reason: str
+    clears_signals: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,8 @@ class Diagram:
         frame: The names of the states that share a way out, if there are three or more: a picture may put them in a
             frame that this way leaves from. Empty otherwise.
         signals: Each signal, the command that raises it, and when, in words.
+        table: What it was read off, for formats that other programs run.
+        limits: Each counter of the memory and where it saturates, with this policy.
     """
 
     name: str
@@ -79,10 +86,17 @@ class Diagram:
     arcs: tuple[Arc, ...]
     frame: tuple[str, ...]
     signals: tuple[tuple[str, str, str], ...]
+    table: Table
+    limits: tuple[tuple[str, int], ...]
 
 
-def diagram_of(machine: Machine) -> Diagram:
-    """Return the lifecycle of *machine* as a picture needs it."""
+def diagram_of(machine: Machine, *, figures: bool = True) -> Diagram:
+    """
+    Return the lifecycle of *machine* as a picture needs it.
+
+    Args:
+        figures: Whether the commands have their seconds: those of the machine's policy, and of orders of your own.
+    """
     table, policy = machine.table, machine.policy
     arcs: list[Arc] = []
     taken: Counter[str] = Counter()
@@ -100,8 +114,9 @@ def diagram_of(machine: Machine) -> Diagram:
                     guards=tuple(map(str, row.guards)),
                     updates=tuple(map(str, row.updates)),
                     command="" if row.order is Order.NOTHING else str(row.order),
-                    figure=_figure(row.order, policy),
+                    figure=_figure(row.order, policy) if figures else "",
                     reason=row.reason,
+                    clears_signals=row.clears_signals,
                 )
             )
     return Diagram(
@@ -113,6 +128,8 @@ def diagram_of(machine: Machine) -> Diagram:
         arcs=tuple(arcs),
         frame=_frame(machine),
         signals=tuple((str(rule.signal), str(rule.order), ", ".join(map(str, rule.guards))) for rule in table.signals),
+        table=table,
+        limits=tuple((str(cell), limit) for cell, limit in limits(policy).items()),
     )
 
 

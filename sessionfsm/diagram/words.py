@@ -1,0 +1,50 @@
+"""Somebody else's words in a picture: in one line, without characters that a reader cannot see, and as identifiers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+__all__ = ["identifiers", "shown", "wrapped"]
+
+
+def shown(text: str) -> str:
+    """
+    Return *text* in one line, with U+FFFD for every character that nobody sees.
+
+    Those are not only controls: marks that turn the direction of writing make a line read otherwise than it stands.
+    """
+    line = " ".join(str(text).split())
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+
+
+def identifiers(names: Iterable[str], reserved: Collection[str] = ()) -> Mapping[str, str]:
+    """
+    Return for each of *names* an identifier of ASCII letters, digits and underscores: a different one for each.
+
+    Args:
+        reserved: Words in lower case that may not be one, in whatever case.
+    """
+    found: dict[str, str] = {}
+    taken = set(reserved)
+    for name in names:
+        first = re.sub(r"[^A-Za-z0-9_]", "_", str(name))
+        if not first or first[0].isdigit():
+            first = f"_{first}"
+        identifier, number = first, 1
+        while identifier.lower() in taken:
+            number += 1
+            identifier = f"{first}_{number}"
+        taken.add(identifier.lower())
+        found[name] = identifier
+    return found
+
+
+def wrapped(parts: Iterable[str], width: int) -> list[str]:
+    """Return *parts* one after another, with a space between, in lines of *width* characters; no part is cut."""
+    lines = [""]
+    for part in parts:
+        if lines[-1] and len(lines[-1]) + 1 + len(part) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {part}".strip()
+    return lines
