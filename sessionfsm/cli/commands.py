@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from sessionfsm._version import __version__
 
-from . import account, demo, inbox, run, send, server, simulate, trace, verify
+from . import account, demo, diagram, inbox, run, send, server, simulate, trace, verify
 from .exit_codes import ExitCode
 from .options import Parser
 from .problems import code_of, one_line, only_cause, unwritable
@@ -22,7 +22,7 @@ from .stop_signals import StopSignals
 
 __all__ = ["build_parser", "perform"]
 
-_COMMANDS = (demo, run, send, account, inbox, server, verify, simulate, trace)
+_COMMANDS = (demo, run, send, account, inbox, server, verify, diagram, simulate, trace)
 _EPILOG = """\
 examples:
   sessionfsm demo                                 watch a session fall and come back, for 30 s
@@ -32,6 +32,7 @@ examples:
   sessionfsm inbox list                           what is open, and what handlers have failed on
   sessionfsm server --faults faults.toml          a fake iLink server to point any client at
   sessionfsm verify                               prove that the machine keeps its promises
+  sessionfsm diagram --format text                draw the machine, or check that a drawing is up to date
   sessionfsm simulate                             hours of trouble in seconds, every promise checked
   sessionfsm trace check run.jsonl                judge a run that was recorded by 'run --trace'
 

@@ -23,9 +23,9 @@ def dot(diagram: Diagram, *, detail: Detail = "full") -> str:
     """
     Return *diagram* as DOT text: write ``dot -Tpdf`` to have it laid out.
 
-    There is one edge for all rows that lead from one state to another with the same command; its label has the trigger,
-    the guards and the memory of each row, then the command, and its tooltip the reasons. What leads from a state back to
-    itself is written inside the node. Rows that many states share leave the cluster around these states.
+    There is one edge for all rows that lead from one state to another with the same command; its label has the
+    trigger, the guards and the memory of each row, then the command, and its tooltip the reasons. What leads from a
+    state back to itself is written inside the node. Rows that many states share leave the cluster around these states.
     """
     whole = detail == "full"
     if not whole:
@@ -36,7 +36,7 @@ def dot(diagram: Diagram, *, detail: Detail = "full") -> str:
         "    graph [compound=true, rankdir=TB, nodesep=0.6, ranksep=0.8, fontname=Helvetica, fontsize=11];",
         '    node [shape=box, style="rounded,filled", fillcolor=white, fontname=Helvetica, fontsize=12];',
         "    edge [fontname=Helvetica, fontsize=10];",
-        f'    {_BEGIN} [shape=circle, width=0.2, label="", fillcolor=black, tooltip="A session begins and ends here."];',
+        f'    {_BEGIN} [shape=circle, width=0.2, label="", fillcolor=black, tooltip="Beginning and end."];',
     ]
     if diagram.frame:
         lines.append('    subgraph "cluster-live" {')
@@ -58,14 +58,10 @@ def _node(diagram: Diagram, box: Box) -> str:
     for arc in loops(diagram, box.name):
         inside += [*lines_of(arc, _WIDTH, _text), *_command(arc.command, arc.figure)]
     label = f"{_text(box.name)}\\n\\n" + "".join(f"{line}\\l" for line in inside) if inside else _text(box.name)
-    return (
-        f"{_quoted(box.id)} [id={_quoted(box.id)}, label={_quoted(label)}, tooltip={_quoted(_text(box.meaning))}];"
-    )
+    return f"{_quoted(box.id)} [id={_quoted(box.id)}, label={_quoted(label)}, tooltip={_quoted(_text(box.meaning))}];"
 
 
-def _edges(
-    arcs: Iterable[Arc], ids: Mapping[str, str], initial: str, whole: bool, more: str = ""
-) -> Iterator[str]:
+def _edges(arcs: Iterable[Arc], ids: Mapping[str, str], initial: str, whole: bool, more: str = "") -> Iterator[str]:
     for arrow in arrows(arcs):
         attributes = [
             f"id={_quoted(arrow.arcs[0].id)}",

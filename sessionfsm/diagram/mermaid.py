@@ -38,10 +38,10 @@ _PLAIN = str.maketrans(
 )
 # Its keywords, and what its JavaScript finds in every object.
 _RESERVED = frozenset(
-    (
-        "as class classdef click default direction end fork join choice note state style hide scale root root_start "
-        "root_end constructor __proto__ prototype tostring valueof hasownproperty"
-    ).split()
+    {
+        *("as", "class", "classdef", "click", "default", "direction", "end", "hide", "note", "root", "scale", "state"),
+        *("style", "__proto__", "constructor", "hasownproperty", "prototype", "tostring", "valueof"),
+    }
 )
 
 

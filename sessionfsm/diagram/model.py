@@ -136,7 +136,7 @@ def diagram_of(machine: Machine, *, figures: bool = True) -> Diagram:
 def _frame(machine: Machine) -> tuple[str, ...]:
     rows = machine.table.rows
     shared = [row.sources for row in rows if len(row.sources) > 2 and row.target not in row.sources]
-    return tuple(map(str, max(shared, key=len))) if shared else ()
+    return tuple([str(name) for name in max(shared, key=len)]) if shared else ()
 
 
 def _figure(order: Order | OwnOrder, policy: Policy) -> str:

@@ -17,7 +17,23 @@ __all__ = ["plantuml"]
 _LIVE = "live"
 _WIDTH = 40
 # A word of its own at the beginning of a line, and what it takes for the pseudo-states.
-_RESERVED = frozenset("state note end title skinparam hide show legend header footer caption scale as h".split())
+_RESERVED = frozenset(
+    (
+        "as",
+        "caption",
+        "end",
+        "footer",
+        "header",
+        "hide",
+        "legend",
+        "note",
+        "scale",
+        "show",
+        "skinparam",
+        "state",
+        "title",
+    )
+)
 # PlantUML has markup, variables, includes and escapes of its own, more with each version: what is not a letter, a
 # figure or plain punctuation is given by its number, which it shows as the character.
 _SPECIAL = re.compile(r"[^\w .,:;()\[\]=≥…→+/-]|_{2,}|/{2,}|-{2,}|\.{2,}|:{2,}|={2,}|\[{2,}|\]{2,}")
@@ -27,16 +43,17 @@ def plantuml(diagram: Diagram, *, detail: Detail = "full") -> str:
     """
     Return *diagram* as PlantUML text.
 
-    There is one arrow for all rows that lead from one state to another with the same command; its label has the trigger,
-    the guards and the memory of each row, then the command. What leads from a state back to itself is written inside
-    the state. Rows that many states share leave the frame around these states.
+    There is one arrow for all rows that lead from one state to another with the same command; its label has the
+    trigger, the guards and the memory of each row, then the command. What leads from a state back to itself is written
+    inside the state. Rows that many states share leave the frame around these states.
     """
     if detail == "overview":
         diagram = overview_of(diagram)
     names = [box.name for box in diagram.boxes]
     ids = identifiers(names, {*_RESERVED, _LIVE} if diagram.frame else _RESERVED)
     begins = ids[diagram.initial]
-    lines = ["@startuml", f"title {_text(diagram.name)}", "hide empty description", f"[*] --> {begins}"]
+    title = [f"title {_text(diagram.name)}"] if shown(diagram.name) else []
+    lines = ["@startuml", *title, "hide empty description", f"[*] --> {begins}"]
     if diagram.frame:
         lines.append(f"state {_LIVE} {{")
         for box in diagram.boxes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sessionfsm import examples
-from sessionfsm.diagram import mermaid
+from sessionfsm.diagram import diagram_of, mermaid
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.verify import STATEMENTS, Report, decide
 from sessionfsm.verify.counterexample import narrate
@@ -69,7 +69,7 @@ def test_the_page_shows_what_the_program_prints() -> None:
     said = {narrate(finding) for name in BUGS for finding in report(name).properties.values() if not finding.holds}
     assert len(shown) == 6
     assert set(shown) <= said
-    assert f"```mermaid\n{mermaid(machine('official_client'))}```" in BUG_PAGE
+    assert f"```mermaid\n{mermaid(diagram_of(machine('official_client'), figures=False))}```" in BUG_PAGE
     for number in STATEMENTS:
         verdicts = [report(name)[number].verdict.replace("refuted", "**refuted**") for name in BUGS]
         assert f"| {number} | {' | '.join(verdicts)} | proved |" in BUG_PAGE

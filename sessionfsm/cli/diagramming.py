@@ -1,0 +1,113 @@
+"""What ``sessionfsm diagram`` does and prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import stat
+from contextlib import suppress
+from itertools import zip_longest
+from pathlib import Path
+
+from sessionfsm.diagram import FORMATS, diagram_of, format_of
+
+from .exit_codes import ExitCode
+from .lines import LineWriter, standard_output
+from .options import machine_of
+from .problems import CommandError, one_line
+
+__all__ = ["diagram"]
+
+_MOST_LINES = 1_000_000
+_LONGEST_CHECKED = 16_777_216  # bytes; a thousand times what any lifecycle takes
+_SHOWN = 50
+
+
+def diagram(args: argparse.Namespace) -> int:
+    """Draw, write or compare, and return the exit code."""
+    name = args.format or _format_of(args.output if args.output is not None else args.check)
+    machine = machine_of(args)
+    chosen = FORMATS[name]
+    drawn = chosen.render(diagram_of(machine, figures=chosen.figures or args.policy is not None), detail=args.detail)
+    if args.output is not None:
+        _write(args.output, drawn.encode("utf-8"))
+        return ExitCode.OK
+    if args.check is not None:
+        _compare(args.check, drawn)
+        drawn = f"{one_line(args.check)}: as the table has it\n"
+    writer = LineWriter(standard_output(), limit=_MOST_LINES)
+    for line in drawn.removesuffix("\n").split("\n"):
+        writer.put(line)
+    writer.close()
+    writer.check()
+    return ExitCode.OK
+
+
+def _format_of(file: str | None) -> str:
+    if file is None:
+        return "mermaid"
+    found = format_of(file)
+    if found is None:
+        raise CommandError(f"the name of {file} does not say which format it is in; add --format")
+    return found
+
+
+def _write(file: str, data: bytes) -> None:
+    """Put *data* in the place of *file*: who reads it finds the old or the new, and an error leaves the old."""
+    path = Path(os.path.realpath(file))  # a link stays a link
+    new = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.new")
+    try:
+        mode = path.stat().st_mode if path.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):  # such as /dev/stdout: there is nothing to replace
+            path.write_bytes(data)
+            return
+        try:
+            with new.open("xb") as made:
+                made.write(data)
+                made.flush()
+                if mode is not None:
+                    os.fchmod(made.fileno(), stat.S_IMODE(mode))
+                os.fsync(made.fileno())
+            new.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                new.unlink()
+            raise
+    except OSError as error:
+        raise CommandError(f"the file {file} cannot be written: {error.strerror or error}", ExitCode.FAILED) from None
+
+
+def _compare(file: str, drawn: str) -> None:
+    """
+    Return if *file* is *drawn*, byte for byte.
+
+    Raises:
+        CommandError: If it is not, or cannot be read.
+    """
+    try:
+        with open(file, "rb") as opened:
+            data = opened.read(_LONGEST_CHECKED + 1)
+    except OSError as error:
+        raise CommandError(f"the file {file} cannot be read: {error.strerror or error}") from None
+    if data == drawn.encode("utf-8"):
+        return
+    if len(data) > _LONGEST_CHECKED:
+        raise CommandError(f"the file {file} is longer than any lifecycle", ExitCode.FAILED)
+    lines = zip_longest(data.decode("utf-8", "replace").split("\n"), drawn.split("\n"))
+    number, found, wanted = next((number, *pair) for number, pair in enumerate(lines, 1) if pair[0] != pair[1])
+    raise CommandError(
+        f"{file}:{number}: the file and the table disagree: here is {_excerpt(found, wanted)}, "
+        f"the table says {_excerpt(wanted, found)}; write it anew with --output {file}",
+        ExitCode.FAILED,
+    )
+
+
+def _excerpt(line: str | None, other: str | None) -> str:
+    """Return what *line* says from about where it differs from *other*."""
+    if line is None or (not line and other is None):
+        return "the end"
+    same = next((place for place, (mine, its) in enumerate(zip(line, other or "", strict=False)) if mine != its), None)
+    begin = max((min(len(line), len(other or "")) if same is None else same) - 20, 0)
+    shown = line[begin : begin + _SHOWN]
+    return f"{'…' if begin else ''}{shown!r}{'…' if begin + _SHOWN < len(line) else ''}"
