@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from .arrows import arrows, loops, shared
@@ -109,4 +110,6 @@ def _command(command: str, figure: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(shown(text).translate(_PLAIN).split())
+    # An underscore at the edge of a word begins emphasis; a wide one does not.
+    line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", "\N{FULLWIDTH LOW LINE}", shown(text))
+    return " ".join(line.translate(_PLAIN).split())

@@ -14,7 +14,6 @@ from sessionfsm.lifecycle import (
     Is,
     Machine,
     Order,
-    OwnOrder,
     Pause,
     Perform,
     Policy,
@@ -50,36 +49,47 @@ RESERVED = ("end", "note", "state", "class", "live", "waits", "constructor", "__
 
 def hostile_table(names: tuple[str, ...] = HOSTILE) -> Table:
     """A table in which each of *names* is a state, a trigger, a reason, a pause and an operation."""
-    rows: list[Row] = []
-    states = list(names)
+    first, rows = names[0], []
     for number, name in enumerate(names):
-        following = states[(number + 1) % len(states)]
-        orders: tuple[Order | OwnOrder, ...] = (
-            Pause(f"p {name}", 1 + number, 100 if number % 2 else None),
-            Perform(f"o {name}", (f"{name}!",), f"otherwise {name}", 2.5),
-            Order.POLL,
-        )
+        following = names[(number + 1) % len(names)]
         rows += [
             Row(
                 trigger=f"{name}!",
-                sources=(states[number],),
-                target=target,
-                order=order,
+                sources=(name,),
+                target=name,
+                order=Perform(f"o {name}", (f"out {name}",), f"otherwise {name}", 2.5),
                 reason=name,
-                guards=(Below("doubts", 1), Is("trusted", True), AtLeast("hurries", number)),
-                updates=(Assign("expired", False), Count("hurries")),
+                guards=(Below("hurries", 2), AtLeast("denials", 0)),
+                updates=(Assign("expired", number % 2 == 0), Count("hurries")),
+            ),
+            Row(
+                trigger=f"{name}!",
+                sources=(name,),
+                target=following,
+                order=Pause(f"p {name}", 1 + number, 100 if number % 2 else None),
+                reason=name,
+                guards=(AtLeast("hurries", 2), Is("trusted", False)),
+                updates=(Assign("trusted", True), Assign("hurries", 0), Count("denials")),
                 clears_signals=number == 0,
-            )
-            for order, target in zip(orders, (following, states[number], states[0]), strict=True)
+            ),
+            Row(
+                trigger=f"{name}!",
+                sources=(name,),
+                target=first if number % 3 == 2 else following,
+                order=Order.POLL,
+                reason=name,
+                guards=(AtLeast("hurries", 2), Is("trusted", True)),
+                updates=(Assign("trusted", False),),
+            ),
         ]
-    rows.append(Row(trigger="shared", sources=tuple(states[1:5]), target=states[0], order=Order.NOTHING, reason=names[0]))
+    rows.append(Row(trigger="shared", sources=names[1:5], target=first, order=Order.NOTHING, reason=first))
     return Table(
-        name=names[0],
-        states=tuple(StateEntry(name=name, meaning=name) for name in states),
+        name=first,
+        states=tuple(StateEntry(name=name, meaning=name) for name in names),
         rows=tuple(rows),
         signals=(SignalRule(signal=Signal.LOGIN_REQUIRED, order=Order.POLL, guards=(AtLeast("denials", 2),)),),
-        initial=states[0],
-        external=("shared",),
+        initial=first,
+        external=("shared", *(f"{name}!" for name in names)),
     )
 
 
@@ -90,7 +100,9 @@ MACHINES: dict[str, Machine] = {
     "quiet hours": Machine(table=quiet_hours(POLICY)),
     "hostile": Machine(table=hostile_table()),
     "reserved words": Machine(table=hostile_table(RESERVED)),
-    "no rows": Machine(table=Table(name="", states=(StateEntry(name="x", meaning=""),), rows=(), signals=(), initial="x")),
+    "no rows": Machine(
+        table=Table(name="", states=(StateEntry(name="x", meaning=""),), rows=(), signals=(), initial="x")
+    ),
 }
 
 

@@ -13,17 +13,19 @@ from typing import cast
 
 import pytest
 
-from sessionfsm.diagram import markdown, mermaid
+from sessionfsm.diagram import FORMATS, Diagram, diagram_of, markdown, mermaid
 from sessionfsm.lifecycle import Machine, Memory, Order, Policy, Row, StateEntry, Table, table_for
 
+from .exports import EXPORTS
+from .tables import MACHINES
+
 ROOT = Path(__file__).parent.parent.parent
-EXPORTS = {"lifecycle.mmd": mermaid, "lifecycle.md": markdown}
 POLICIES = {"attempted": Policy(), "required": Policy(renewal="required")}
 
 
-def machine_of(table: Table) -> Machine:
-    """Something that has a table and nothing else: no session, and no way to make one."""
-    return cast(Machine, SimpleNamespace(table=table))
+def drawing_of(table: Table) -> Diagram:
+    """Read off something that has a table and figures and nothing else: no session, and no way to make one."""
+    return diagram_of(cast(Machine, SimpleNamespace(table=table, policy=Policy())), figures=False)
 
 
 # What is committed.
@@ -31,9 +33,17 @@ def machine_of(table: Table) -> Machine:
 
 @pytest.mark.parametrize("name", EXPORTS)
 def test_the_committed_export_is_what_the_code_says(name: str) -> None:
-    """The picture and the table in the repository are those of the machine that runs, character for character."""
+    """The drawings in the repository are those of the machine that runs, character for character."""
+    export = EXPORTS[name]
     committed = (ROOT / "diagrams" / name).read_bytes().decode()
-    assert committed == EXPORTS[name](Machine()), f"write diagrams/{name} anew from sessionfsm.diagram"
+    assert committed == export.drawn(), f"write: {export.command} --output diagrams/{name}"
+
+
+def test_nothing_else_is_committed_and_no_format_is_left_out() -> None:
+    """Each format is shown, of our machine and of the official client's loop, and each file is compared."""
+    kept = {path.name for path in (ROOT / "diagrams").iterdir() if path.suffix != ".svg"}
+    assert kept == set(EXPORTS)
+    assert {export.format for export in EXPORTS.values()} >= set(FORMATS) - {"svg"}
 
 
 def test_the_readme_shows_the_picture() -> None:
@@ -46,12 +56,17 @@ def test_the_readme_shows_the_picture() -> None:
 def test_another_process_draws_the_same(seed: str) -> None:
     """The text hangs on the table alone, not on the order in which a process happens to keep its sets."""
     code = (
-        "import sys; from sessionfsm.diagram import markdown, mermaid; from sessionfsm.lifecycle import Machine; "
-        "sys.stdout.buffer.write((mermaid(Machine()) + markdown(Machine())).encode())"
+        "import sys; from sessionfsm.diagram import FORMATS, diagram_of; from tests.diagram.tables import MACHINES; "
+        "drawn = ''.join(each.render(diagram_of(machine), detail='full') "
+        "for machine in MACHINES.values() for each in FORMATS.values()); sys.stdout.buffer.write(drawn.encode())"
     )
     environment = os.environ | {"PYTHONHASHSEED": seed}
-    drawn = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment, timeout=60)
-    assert drawn.stdout.decode() == mermaid(Machine()) + markdown(Machine())
+    command = [sys.executable, "-c", code]
+    drawn = subprocess.run(command, check=True, capture_output=True, env=environment, timeout=60, cwd=ROOT)
+    here = [
+        each.render(diagram_of(machine), detail="full") for machine in MACHINES.values() for each in FORMATS.values()
+    ]
+    assert drawn.stdout.decode() == "".join(here)
 
 
 # The picture.
@@ -77,7 +92,7 @@ def test_every_row_is_in_the_picture(name: str) -> None:
     table = table_for(POLICIES[name])
     wanted = Counter((source, row.target, str(row.trigger)) for row in table.rows for source in row.sources)
     drawn: Counter[tuple[str, str, str]] = Counter()
-    for (source, target, text), count in arcs_in(mermaid(machine_of(table))).items():
+    for (source, target, text), count in arcs_in(mermaid(drawing_of(table))).items():
         trigger = text.split()[0]
         if trigger in table.triggers:
             drawn[source, target, trigger] += count
@@ -88,7 +103,7 @@ def test_every_row_is_in_the_picture(name: str) -> None:
 def test_every_guard_and_every_command_is_in_the_picture(name: str) -> None:
     """What the memory must satisfy stands in brackets behind the trigger, and the command stands behind an arrow."""
     table = table_for(POLICIES[name])
-    said = " ".join(f"{source} {target} {text}" for source, target, text in arcs_in(mermaid(machine_of(table))))
+    said = " ".join(f"{source} {target} {text}" for source, target, text in arcs_in(mermaid(drawing_of(table))))
     for row in table.rows:
         for guard in row.guards:
             assert str(guard).replace("<", "below") in said
@@ -98,14 +113,14 @@ def test_every_guard_and_every_command_is_in_the_picture(name: str) -> None:
 
 def test_the_picture_has_a_beginning_and_an_end() -> None:
     """A session begins and ends in ``stopped``."""
-    lines = mermaid(Machine()).splitlines()
+    lines = mermaid(drawing_of(table_for(Policy()))).splitlines()
     assert lines[0] == "stateDiagram-v2"
     assert [line.strip() for line in lines if "[*]" in line] == ["[*] --> stopped", "stopped --> [*]"]
 
 
 def test_the_picture_is_legible() -> None:
     """No two arrows with the same command lead from one state to another, and no line of a label is long."""
-    arrows = re.findall(r"(\w+) --> (\w+) : (.*)", mermaid(Machine()))
+    arrows = re.findall(r"(\w+) --> (\w+) : (.*)", mermaid(drawing_of(table_for(Policy()))))
     commands = [(source, target, label.rpartition("→")[2]) for source, target, label in arrows]
     assert len(set(commands)) == len(commands) == 10
     assert all(len(line) <= 24 for _, _, label in arrows for line in label.split("<br>"))
@@ -118,7 +133,7 @@ def test_labels_have_nothing_that_mermaid_takes_for_its_own() -> None:
     loop = Row(trigger=wild, sources=(wild,), target=wild, order=Order.NOTHING, reason=wild)
     states = (StateEntry(name=wild, meaning=wild), StateEntry(name="end of it", meaning=""))
     picture = mermaid(
-        machine_of(Table(name=wild, states=states, rows=(row, loop), signals=(), initial=wild, external=(wild,)))
+        drawing_of(Table(name=wild, states=states, rows=(row, loop), signals=(), initial=wild, external=(wild,)))
     )
     for line in picture.splitlines()[1:]:
         shape, _, label = line.strip().partition(" : ")
@@ -140,7 +155,7 @@ def cells_in(text: str) -> list[list[list[str]]]:
 def test_every_row_is_in_the_table(name: str) -> None:
     """One line for each row, in the order of the rows, with everything that the row says."""
     table = table_for(POLICIES[name])
-    states, rows, signals = cells_in(markdown(machine_of(table)))
+    states, rows, signals = cells_in(markdown(drawing_of(table)))
     assert states == [[f"`{entry.name}`", entry.meaning] for entry in table.states]
     assert len(rows) == len(table.rows)
     for line, row in zip(rows, table.rows, strict=True):
@@ -156,7 +171,7 @@ def test_every_row_is_in_the_table(name: str) -> None:
 
 def test_the_table_speaks_of_all_that_is_remembered() -> None:
     """Every cell of the memory is changed by some row that the document shows."""
-    _, rows, _ = cells_in(markdown(Machine()))
+    _, rows, _ = cells_in(markdown(drawing_of(table_for(Policy()))))
     changed = {word.split()[0] for line in rows for word in line[4].split(", ") if word}
     assert changed == set(Memory._fields)
 
@@ -167,6 +182,6 @@ def test_a_bar_does_not_break_the_table() -> None:
     table = Table(
         name="t", states=(StateEntry(name="s", meaning="x|y"),), rows=(row,), signals=(), initial="s", external=("a|b",)
     )
-    _, rows, _ = cells_in(markdown(machine_of(table)))
+    _, rows = cells_in(markdown(drawing_of(table)))
     assert len(rows) == 1
     assert len(rows[0]) == 7
