@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import secrets
 import stat
@@ -94,20 +95,30 @@ def _compare(file: str, drawn: str) -> None:
         return
     if len(data) > _LONGEST_CHECKED:
         raise CommandError(f"the file {file} is longer than any lifecycle", ExitCode.FAILED)
-    lines = zip_longest(data.decode("utf-8", "replace").split("\n"), drawn.split("\n"))
-    number, found, wanted = next((number, *pair) for number, pair in enumerate(lines, 1) if pair[0] != pair[1])
+    pairs = zip_longest(_lines(data.decode("utf-8", "replace")), _lines(drawn))
+    number, found, wanted = next((number, *pair) for number, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+    column = _first_difference(found or "", wanted or "")
     raise CommandError(
-        f"{file}:{number}: the file and the table disagree: here is {_excerpt(found, wanted)}, "
-        f"the table says {_excerpt(wanted, found)}; write it anew with --output {file}",
+        f"{file}:{number}:{column + 1}: the file and the table disagree: here is {_excerpt(found, column)}, "
+        f"the table says {_excerpt(wanted, column)}; write it anew with --output {file}",
         ExitCode.FAILED,
     )
 
 
-def _excerpt(line: str | None, other: str | None) -> str:
-    """Return what *line* says from about where it differs from *other*."""
-    if line is None or (not line and other is None):
+def _lines(text: str) -> list[str]:
+    """Return the lines of *text* with their ends: one that is missing, or is another, is a difference too."""
+    return list(io.StringIO(text, newline="\n"))
+
+
+def _first_difference(line: str, other: str) -> int:
+    pairs = enumerate(zip(line, other, strict=False))
+    return next((place for place, (mine, its) in pairs if mine != its), min(len(line), len(other)))
+
+
+def _excerpt(line: str | None, column: int) -> str:
+    """Return what *line* says around *column*."""
+    if line is None:
         return "the end"
-    same = next((place for place, (mine, its) in enumerate(zip(line, other or "", strict=False)) if mine != its), None)
-    begin = max((min(len(line), len(other or "")) if same is None else same) - 20, 0)
+    begin = max(column - 20, 0)
     shown = line[begin : begin + _SHOWN]
     return f"{'…' if begin else ''}{shown!r}{'…' if begin + _SHOWN < len(line) else ''}"

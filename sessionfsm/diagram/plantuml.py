@@ -71,7 +71,8 @@ def plantuml(diagram: Diagram, *, detail: Detail = "full") -> str:
 
 def _box(diagram: Diagram, box: Box, ids: Mapping[str, str]) -> Iterator[str]:
     identifier = ids[box.name]
-    yield f"state {identifier}" if identifier == box.name else f'state "{_text(box.name)}" as {identifier}'
+    name = _text(box.name)
+    yield f"state {identifier}" if identifier == name == box.name else f'state "{name}" as {identifier}'
     inside = [*map(_text, box.inside)]
     for arc in loops(diagram, box.name):
         inside += [*lines_of(arc, _WIDTH, _text), *_command(arc.command, arc.figure)]
