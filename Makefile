@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor lint types pins clean
+.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor check-formats lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ kill-long: $(READY)  ## kill bots with -9 a thousand times: is anything lost? so
 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
+
+check-formats: $(READY)  ## have Graphviz and PlantUML draw every diagram; what is not installed is skipped, and said
+	@$(BIN)/python -m pytest -q -m slow tests/diagram $(ARGS)
 
 mutants: $(READY)  ## change the table, then the core's code, one thing at a time: who notices? (up to an hour)
 	@$(BIN)/sessionfsm verify --mutate --policy /dev/null

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +14,12 @@ from hypothesis import strategies as st
 
 from sessionfsm.diagram import diagram_of, scxml, table_from_json, table_json
 from sessionfsm.errors import DefinitionError
-from sessionfsm.lifecycle import Machine, Table
+from sessionfsm.lifecycle import Assign, AtLeast, Below, Count, Is, Machine, Order, Pause, Perform, Table
 from sessionfsm.verify import decide
 
 from .tables import MACHINES, tables
 
+ROOT = Path(__file__).parents[2]
 few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -58,6 +61,34 @@ def test_a_row_is_a_line() -> None:
     other = replace(table, rows=(*table.rows[:3], replace(table.rows[3], reason="otherwise"), *table.rows[4:]))
     lines = zip(table_json(table).splitlines(), table_json(other).splitlines(), strict=True)
     assert sum(one != two for one, two in lines) == 1
+
+
+# The page about it.
+
+
+def test_the_page_about_the_format_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snippet runs, it names every key and every command, and its examples are read as it says."""
+    page = (ROOT / "docs" / "reference" / "table-format.md").read_text("utf-8")
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    assert names["machine"].table == MACHINES["official client"].table
+    document = json.loads(table_json(MACHINES["default"].table))
+    documented = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert documented == [*document, *document["rows"][0], *document["signals"][0]]
+    assert re.findall(r"`([^`]+)`", page.partition("of the session's own is its name: ")[2].partition("\n")[0]) == [
+        *Order
+    ]
+    examples = [json.loads(each) for each in re.findall(r"^- `(\{.*\})`", page, re.MULTILINE)]
+    guards, updates, orders = examples[:3], examples[3:5], examples[5:]
+    for order in orders:
+        row = {"command": order, "when": guards, "memory": updates}
+        document["rows"] = [{**document["rows"][0], **row}]
+        table = table_from_json(json.dumps(document))
+        assert [type(guard) for guard in table.rows[0].guards] == [Is, Below, AtLeast]
+        assert [type(update) for update in table.rows[0].updates] == [Assign, Count]
+        assert type(table.rows[0].order) is (Pause if "pause" in order else Perform)
 
 
 # What is refused.
