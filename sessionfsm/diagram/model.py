@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sessionfsm.lifecycle import Ladder, Machine, Order, OwnOrder, Pause, Perform, Policy, Table
 from sessionfsm.lifecycle.table import limits
 
-__all__ = ["Arc", "Box", "Diagram", "diagram_of"]
+__all__ = ["Arc", "Box", "Diagram", "diagram_of", "id_part"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def diagram_of(machine: Machine, *, figures: bool = True) -> Diagram:
     taken: Counter[str] = Counter()
     for number, row in enumerate(table.rows):
         for source in row.sources:
-            name = f"arc-{_id(source)}-{_id(row.trigger)}-{_id(row.target)}"
+            name = f"arc-{id_part(source)}-{id_part(row.trigger)}-{id_part(row.target)}"
             taken[name] += 1
             arcs.append(
                 Arc(
@@ -123,7 +123,8 @@ def diagram_of(machine: Machine, *, figures: bool = True) -> Diagram:
         name=table.name,
         initial=str(table.initial),
         boxes=tuple(
-            Box(id=f"state-{_id(entry.name)}", name=str(entry.name), meaning=entry.meaning) for entry in table.states
+            Box(id=f"state-{id_part(entry.name)}", name=str(entry.name), meaning=entry.meaning)
+            for entry in table.states
         ),
         arcs=tuple(arcs),
         frame=_frame(machine),
@@ -163,6 +164,6 @@ def _range(first: float, last: float) -> str:
     return f"{first:g} s" if first == last else f"{first:g} s … {last:g} s"
 
 
-def _id(name: str) -> str:
+def id_part(name: str) -> str:
     """Return *name* as a part of an XML id; different names stay different."""
     return re.sub(r"[^A-Za-z0-9_]", lambda found: f".{ord(found[0]):x}.", str(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .model import Arc, Box, Diagram
+from .model import Arc, Box, Diagram, id_part
 
 __all__ = ["overview_of"]
 
@@ -22,17 +22,17 @@ def overview_of(diagram: Diagram) -> Diagram:
         if box.name not in live:
             boxes.append(box)
         elif not any(each.inside for each in boxes):
-            boxes.append(Box(id="state-live", name=name, meaning="A session is alive in these states.", inside=live))
+            boxes.append(
+                Box(id=f"state-{id_part(name)}", name=name, meaning="A session is alive in these states.", inside=live)
+            )
     arcs: dict[tuple[str, str, str], Arc] = {}
-    ids = {box.name: box.id.removeprefix("state-") for box in boxes}
     for arc in diagram.arcs:
         source = name if arc.source in live else arc.source
         target = name if arc.target in live else arc.target
         if source != target:
-            trigger = arc.id.removeprefix("arc-").split("-")[1]  # no part of an id has a dash in it
-            whole = f"arc-{ids[source]}-{trigger}-{ids[target]}"
-            plain = replace(arc, id=whole, source=source, target=target)
-            arcs.setdefault((source, arc.trigger, target), replace(plain, guards=(), updates=(), command="", figure=""))
+            whole = f"arc-{id_part(source)}-{id_part(arc.trigger)}-{id_part(target)}"
+            bare = replace(arc, guards=(), updates=(), command="", figure="")
+            arcs.setdefault((source, arc.trigger, target), replace(bare, id=whole, source=source, target=target))
     return replace(
         diagram,
         initial=name if diagram.initial in live else diagram.initial,

@@ -6,7 +6,7 @@ import re
 import warnings
 import xml.etree.ElementTree as ET
 from collections import Counter
-from typing import cast
+from dataclasses import replace
 
 import mermaidx
 import pytest
@@ -310,6 +310,18 @@ def test_an_overview_has_an_arrow_for_every_way_out_of_a_box(table: Table) -> No
     assert len(set(ids)) == len(ids)
 
 
+def test_a_state_that_is_called_live_keeps_its_box() -> None:
+    """The box of the live states is called something else then, and has an id of its own."""
+    table = MACHINES["default"].table
+    rows = tuple(replace(row, target="live" if row.target == "stopping" else row.target) for row in table.rows)
+    closed = next(row for row in rows if row.trigger == "closed")
+    rows = tuple(replace(row, sources=("live",)) if row is closed else row for row in rows)
+    states = tuple(replace(entry, name="live") if entry.name == "stopping" else entry for entry in table.states)
+    overview = overview_of(diagram_of(Machine(table=replace(table, rows=rows, states=states))))
+    assert [box.name for box in overview.boxes] == ["stopped", "live states", "live"]
+    assert len({each.id for each in (*overview.boxes, *overview.arcs)}) == 6
+
+
 def test_identifiers_differ_and_are_no_keywords() -> None:
     """Two names that differ in what an identifier cannot have get two identifiers, and keywords are not used."""
     names = ("a b", "a_b", "a-b", "A B", "end", "End", "9", "", "状", "态", "a_b_2")
@@ -317,7 +329,7 @@ def test_identifiers_differ_and_are_no_keywords() -> None:
     assert len({each.lower() for each in ids.values()}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z_]\w*", each, re.ASCII) for each in ids.values())
     assert "end" not in {each.lower() for each in ids.values()}
-    assert cast(str, identifiers(["stopped"])["stopped"]) == "stopped"
+    assert identifiers(["stopped"])["stopped"] == "stopped"
 
 
 def test_the_default_diagram_needs_no_session() -> None:
