@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 # A test compares this with what sessionfsm.diagram has: --help need not import it.
-FORMATS = ("mermaid", "dot", "plantuml", "scxml", "json", "markdown", "text")
+FORMATS = ("mermaid", "svg", "dot", "plantuml", "scxml", "json", "markdown", "text")
 
 _EPILOG = """\
 The picture is read off the table that is run. The same table gives the same text, byte for byte.
 
   mermaid   a state diagram, as GitHub and many editors show it
+  svg       a picture, light or dark as its reader likes, with the reason of each arc as a tooltip
   dot       for Graphviz, which lays it out
   plantuml  a state diagram for PlantUML
   scxml     a machine that other programs can load and run
@@ -34,7 +35,7 @@ Exit codes: 0 well, 1 the file of --check is not what the table says, 2 misuse.
 
 examples:
   sessionfsm diagram --format text
-  sessionfsm diagram --output lifecycle.mmd
+  sessionfsm diagram --output lifecycle.svg
   sessionfsm diagram --format dot --policy policy.toml | dot -Tpdf -o lifecycle.pdf
   sessionfsm diagram --machine my_bot.lifecycle:quiet_hours --detail overview
   sessionfsm diagram --check diagrams/lifecycle.mmd

@@ -13,6 +13,7 @@ from .model import Arc, Box, Diagram, diagram_of
 from .overview import overview_of
 from .plantuml import plantuml
 from .scxml import scxml
+from .svg import svg
 from .table_json import table_from_json, table_json
 from .terms import Detail
 from .text import text
@@ -32,6 +33,7 @@ __all__ = [
     "overview_of",
     "plantuml",
     "scxml",
+    "svg",
     "table_from_json",
     "table_json",
     "text",

@@ -15,6 +15,7 @@ from .mermaid import mermaid
 from .model import Diagram
 from .plantuml import plantuml
 from .scxml import scxml
+from .svg import svg
 from .table_json import table_json
 from .terms import Detail
 from .text import text
@@ -50,6 +51,7 @@ def _json(diagram: Diagram, *, detail: Detail) -> str:
 
 FORMATS: Mapping[str, Format] = {
     "mermaid": Format(render=mermaid, suffixes=(".mmd", ".mermaid"), figures=False),
+    "svg": Format(render=svg, suffixes=(".svg",)),
     "dot": Format(render=dot, suffixes=(".dot", ".gv")),
     "plantuml": Format(render=plantuml, suffixes=(".puml", ".plantuml")),
     "scxml": Format(render=scxml, suffixes=(".scxml",)),

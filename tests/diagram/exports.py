@@ -14,7 +14,6 @@ from .tables import MACHINES
 __all__ = ["EXPORTS", "Export"]
 
 _WHOLE = ("json", "scxml")  # of these there is no overview
-_DRAWN_ELSEWHERE = ("svg",)
 
 
 class Export(NamedTuple):
@@ -40,7 +39,7 @@ def _exports() -> Iterator[tuple[str, Export]]:
     for name, machine in (("lifecycle", "default"), ("official-client", "official client")):
         for detail in ("full", "overview"):
             for format_name in NAMES:
-                if format_name in _DRAWN_ELSEWHERE or (detail == "overview" and format_name in _WHOLE):
+                if detail == "overview" and format_name in _WHOLE:
                     continue
                 end = f"{'-overview' if detail == 'overview' else ''}{FORMATS[format_name].suffixes[0]}"
                 yield f"{name}{end}", Export(machine, format_name, cast(Detail, detail))
