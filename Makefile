@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor check-formats lint types pins clean
+.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor check-formats docs lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,11 @@ bench-monitor: $(READY)  ## measure what it costs to watch, record and check a s
 
 check-formats: $(READY)  ## have Graphviz and PlantUML draw every diagram; what is not installed is skipped, and said
 	@$(BIN)/python -m pytest -q -m slow tests/diagram $(ARGS)
+
+# Strictly: a link that leads nowhere, or a docstring that Sphinx cannot read, is an error.
+docs: $(READY)  ## build the pages into dist/docs, without a network
+	@$(BIN)/python -m sphinx -q -W --keep-going -d dist/.docs docs dist/docs $(ARGS)
+	@echo "docs: dist/docs/index.html"
 
 mutants: $(READY)  ## change the table, then the core's code, one thing at a time: who notices? (up to an hour)
 	@$(BIN)/sessionfsm verify --mutate --policy /dev/null
