@@ -43,7 +43,7 @@ from sessionfsm import (
     TransportError,
 )
 from sessionfsm.cli import main
-from sessionfsm.diagram import markdown, mermaid
+from sessionfsm.diagram import FORMATS, diagram_of
 from sessionfsm.ilink import ILinkClient
 from sessionfsm.ilink.headers import check_token
 from sessionfsm.secret import hide_secrets
@@ -722,8 +722,9 @@ def test_diagrams_and_tables_come_from_the_machine_alone(canary: Canary) -> None
     session = Session(token=TOKEN, base_url=URL, machine=machine)
     canary.look_at("session", session)
     canary.look("machine", repr(vars(machine)))
-    for text in (mermaid(machine), markdown(machine)):
-        canary.look("diagram", text)
+    for name, form in FORMATS.items():
+        text = form.render(diagram_of(machine), detail="full")
+        canary.look(f"diagram as {name}", text)
         assert str(State.ACTIVE) in text
 
 
