@@ -304,6 +304,8 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=50, metavar="N", help="that share a file (default: 50)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if min(args.messages, args.rounds, args.sessions) < 1:
+        parser.error("--messages, --rounds and --sessions must be at least 1")
     if args.serve:
         asyncio.run(serve())
         return

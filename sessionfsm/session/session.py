@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import time
@@ -170,6 +171,7 @@ class Session:
             witness.begin_run(machine)
         self._group: anyio.abc.TaskGroup | None = None
         self._entered = False
+        self._not_awaited = ""  # what a handler has returned that is not async
         self._at_work: dict[int, anyio.CancelScope] = {}  # handlers, by their task
 
     @property
@@ -361,7 +363,7 @@ class Session:
         :class:`SystemExit` counts as raising: argparse raises it for a wrong word, which a user may have written.
 
         Raises:
-            DefinitionError: If *at_once* is below 1, or *limit_s* is not above 0.
+            DefinitionError: If *at_once* is below 1, *limit_s* is not above 0, or the handler is no async function.
         """
         if at_once < 1:
             raise DefinitionError(f"at_once is {at_once}; it must be at least 1")
@@ -370,6 +372,11 @@ class Session:
         async with anyio.create_task_group() as group:
             for _ in range(at_once):
                 group.start_soon(self._serve, handler, math.inf if limit_s is None else limit_s, group.cancel_scope)
+        if self._not_awaited:
+            raise DefinitionError(
+                f"the handler returned {self._not_awaited}, which cannot be awaited: write it as 'async def', "
+                "and await what it calls"
+            )
 
     async def _live(self) -> None:
         """Run to the end; handlers that have not ended by then are cut off, but for who has asked for the end."""
@@ -391,7 +398,13 @@ class Session:
             try:
                 with anyio.move_on_after(limit_s) as scope:
                     self._at_work[me] = scope
-                    await handler(_message(stored))
+                    outcome: object = handler(_message(stored))
+                    if not inspect.isawaitable(outcome):
+                        self._not_awaited = type(outcome).__name__
+                        self._inbox.put_back(stored)
+                        everybody.cancel()
+                        return
+                    await outcome
                 if scope.cancelled_caught and self._driver.closed.is_set():
                     logger.warning(
                         "%s: the handler of message %d did not end in time, and the message comes again",

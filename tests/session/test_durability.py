@@ -93,6 +93,21 @@ async def test_a_handler_that_fails_for_one_sender_costs_the_others_nothing(way:
         await w.session.stop()
 
 
+async def test_a_handler_that_is_not_async_is_refused_and_its_message_stays() -> None:
+    """The most likely slip: a lambda that prints. It is said at the first message, and nothing counts as a failure."""
+    async with world() as w:
+        w.account.push("one")
+        with pytest.raises(
+            DefinitionError, match="returned NoneType, which cannot be awaited: write it as 'async def'"
+        ):
+            await w.session.deliver(lambda _: None)  # type: ignore[arg-type, return-value]
+        async for message in w.session:
+            assert message.text == "one"
+            break
+        (stored,) = w.session._writer.store.pending(ACCOUNT)
+        assert stored.attempts == 0
+
+
 async def test_a_parked_message_is_tried_again_or_given_up_when_somebody_says_so() -> None:
     """retry() hands it out anew, after all others; drop() never again; both say what is not possible."""
     works = False
