@@ -22,6 +22,8 @@ QUICK = settings(
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
 )
+# It stops at the first find. How soon that comes hangs on which modules are loaded: hypothesis draws their constants.
+PATIENT = settings(QUICK, max_examples=2000)
 BRIEF = settings(QUICK, max_examples=8, stateful_step_count=12)
 
 
@@ -41,7 +43,7 @@ def test_a_machine_that_polls_a_lost_session_is_found() -> None:
         machine = naive()
 
     with pytest.raises(AssertionError, match="P1"):
-        tried(Naive, settings(QUICK, max_examples=300))
+        tried(Naive, PATIENT)
 
 
 def test_a_machine_in_a_hot_loop_is_found() -> None:
@@ -51,7 +53,7 @@ def test_a_machine_in_a_hot_loop_is_found() -> None:
         machine = forgetful()
 
     with pytest.raises(AssertionError, match="P8"):
-        tried(Forgetful, settings(QUICK, max_examples=300))
+        tried(Forgetful, PATIENT)
 
 
 def resting(policy: Policy) -> Table:
