@@ -196,8 +196,8 @@ class Operations:
         started = anyio.current_time()
         if started >= deadline:
             # There is no time left to call it, and a renewal that did not call it must not count as one.
-            late = "the store left no time for the renewal"
-            return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=late)
+            self.trouble = "the store left no time for the renewal"
+            return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=self.trouble)
         self.under_way_s = started
         try:
             await self.client.notify_start(deadline_s=deadline - started)
