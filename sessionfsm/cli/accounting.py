@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
-from contextlib import suppress
 
 from sessionfsm.errors import CredentialsExposed, StoreError
 from sessionfsm.ilink import DEFAULT_BASE_URL, check_base_url
@@ -16,7 +14,7 @@ from sessionfsm.store import CredentialFolder, Credentials
 
 from .exit_codes import ExitCode
 from .problems import CommandError, one_line
-from .writing import write_out
+from .writing import say, write_out
 
 __all__ = ["add", "list_accounts", "remove"]
 
@@ -60,9 +58,9 @@ def list_accounts(args: argparse.Namespace) -> ExitCode:
             if credentials is not None  # it was removed in the meantime
         )
     for problem in problems.values():
-        _say(f"sessionfsm: error: {problem}")
+        say(f"sessionfsm: error: {problem}")
     if not found and not problems:
-        _say("no account is kept; 'sessionfsm account add' keeps one")
+        say("no account is kept; 'sessionfsm account add' keeps one")
     return ExitCode.FAILED if problems else ExitCode.OK
 
 
@@ -83,9 +81,3 @@ def remove(args: argparse.Namespace) -> ExitCode:
 
 def _write(lines: Iterable[str]) -> None:
     write_out("".join(f"{one_line(line)}\n" for line in lines))
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(line, file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from sessionfsm.config import load_machine
 from sessionfsm.errors import DefinitionError
 from sessionfsm.lifecycle import Machine, Policy
+from sessionfsm.printable import printable
 from sessionfsm.trace import Report, RunReport, Wrong, check_trace
 from sessionfsm.trace.words import words_of
 
@@ -19,6 +20,7 @@ from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
 from .options import policy_of
 from .problems import CommandError, one_line
+from .writing import say
 
 __all__ = ["check"]
 
@@ -43,9 +45,9 @@ def check(args: argparse.Namespace) -> int:
     for line in [json.dumps(_document(report))] if args.json else map(_plain, _lines(report)):
         writer.put(line)
     for note in report.notes[:3]:
-        print(one_line(f"sessionfsm: note: {report.name}: {note}"), file=sys.stderr)
+        say(one_line(f"sessionfsm: note: {report.name}: {note}"))
     if report.unreadable:
-        print(one_line(f"sessionfsm: error: {report.unreadable}"), file=sys.stderr)
+        say(one_line(f"sessionfsm: error: {report.unreadable}"))
     writer.close()
     writer.check()
     return _CODES[report.verdict]
@@ -155,7 +157,7 @@ def _time(seconds: float) -> str:
 def _plain(line: str) -> str:
     """Return a line that may have somebody else's words in it, fit for a terminal."""
     cut = line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…"
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
+    return printable(cut)
 
 
 def _document(report: Report) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from sessionfsm._version import __version__
 
@@ -19,6 +18,7 @@ from .exit_codes import ExitCode
 from .options import Parser
 from .problems import code_of, one_line, only_cause, unwritable
 from .stop_signals import StopSignals
+from .writing import say
 
 __all__ = ["build_parser", "perform"]
 
@@ -105,7 +105,5 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _fail(message: str, code: int) -> int:
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(f"sessionfsm: error: {one_line(message)}", file=sys.stderr)
+    say(f"sessionfsm: error: {one_line(message)}")
     return int(code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -13,13 +12,14 @@ import msgspec
 
 from sessionfsm.errors import StoreError
 from sessionfsm.ilink import parse_message
+from sessionfsm.printable import printable
 from sessionfsm.store import MessageState, SQLiteStore, Stored
 
 from .exit_codes import ExitCode
 from .logs import logs_to_stderr
 from .problems import CommandError, one_line
 from .running import message_fields
-from .writing import write_out
+from .writing import say, write_out
 
 __all__ = ["drop", "list_messages", "retry", "show"]
 
@@ -37,9 +37,9 @@ def list_messages(args: argparse.Namespace) -> ExitCode:
         return ExitCode.OK
     write_out("".join(f"{_line(stored)}\n" for stored in found))
     if more:
-        _say(f"there are more; write: --after {found[-1].number}")
+        say(f"there are more; write: --after {found[-1].number}")
     if not found:
-        _say(f"no message is {' or '.join(states)}")
+        say(f"no message is {' or '.join(states)}")
     return ExitCode.OK
 
 
@@ -55,7 +55,7 @@ def show(args: argparse.Namespace) -> ExitCode:
         return ExitCode.OK
     message = document.pop("message")
     lines = [f"{name.replace('_', ' '):12} {one_line(value)}" for name, value in document.items() if value is not None]
-    write_out("\n".join((*lines, "", _printable(_json(message, indent=2)))))
+    write_out("\n".join((*lines, "", printable(_json(message, indent=2), keep="\n"))))
     return ExitCode.OK
 
 
@@ -83,7 +83,7 @@ def _each(args: argparse.Namespace, one: Callable[[SQLiteStore, int], str]) -> E
                 done = one(store, number)
             except StoreError as error:
                 code = ExitCode.FAILED
-                _say(f"sessionfsm: error: {one_line(error)}")
+                say(f"sessionfsm: error: {one_line(error)}")
             else:
                 write_out(f"{done}\n")
     return code
@@ -125,14 +125,3 @@ def _line(stored: Stored) -> str:
     return (
         f"{stored.number:>6}  {stored.state.value:7}  {stored.account}  {who}  {document['received']}  {shown}{failed}"
     )
-
-
-def _printable(text: str) -> str:
-    """Return *text* with its line ends, and without what a terminal would take for a command."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr)

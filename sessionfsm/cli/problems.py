@@ -12,6 +12,7 @@ from sessionfsm.errors import (
     SessionFSMError,
     TraceError,
 )
+from sessionfsm.printable import printable
 
 from .exit_codes import ExitCode
 
@@ -66,4 +67,4 @@ def unwritable(error: OSError) -> str:
 def one_line(text: object) -> str:
     """Return *text* in one line without control characters, in the words of the command line."""
     words = _ARGUMENT.sub(r"--allow-host \1", " ".join(str(text).split()))
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
+    return printable(words)

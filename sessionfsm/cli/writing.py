@@ -1,14 +1,15 @@
-"""Writing a whole text to standard output, whoever may have closed it."""
+"""Writing to standard output and standard error, whoever may have closed them."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from .exit_codes import ExitCode
 from .problems import CommandError, unwritable
 
-__all__ = ["write_out"]
+__all__ = ["say", "write_out"]
 
 
 def write_out(text: str) -> None:
@@ -27,3 +28,10 @@ def write_out(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter would try once more at its end
     except OSError as error:
         raise CommandError(unwritable(error), ExitCode.FAILED) from None
+
+
+def say(line: str) -> None:
+    """Write a line to standard error. Where there is none, or nobody reads it, nobody is told."""
+    if sys.stderr is not None:  # print() would take standard output for it
+        with suppress(OSError):
+            print(line, file=sys.stderr)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 
+from sessionfsm.printable import printable
+
 __all__ = ["identifiers", "shown", "wrapped"]
 
 
 def shown(text: str) -> str:
-    """
-    Return *text* in one line, with U+FFFD for every character that nobody sees.
-
-    Those are not only controls: marks that turn the direction of writing make a line read otherwise than it stands.
-    """
-    line = " ".join(str(text).split())
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    """Return *text* in one line, with U+FFFD for every character that nobody sees."""
+    return printable(" ".join(str(text).split()))
 
 
 def identifiers(names: Iterable[str], reserved: Collection[str] = ()) -> Mapping[str, str]:

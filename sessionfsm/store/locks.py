@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from sessionfsm.errors import AccountInUse, StoreError
+from sessionfsm.printable import printable
 
 from .files import file_name, lock_file, make_private_folder, read_file, write_file
 from .places import locks_folder
@@ -164,5 +165,4 @@ def _has_ended(pid: int) -> bool:
 
 
 def _word(text: str) -> str:
-    shown = text[:_LONGEST_WORD]
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in shown)
+    return printable(text[:_LONGEST_WORD])

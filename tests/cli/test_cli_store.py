@@ -1,6 +1,7 @@
 """Real processes on one store: what is killed is gone on with, what is in use is refused, what failed can be mended."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -213,6 +214,14 @@ def test_inbox_show_prints_the_whole_message(inbox: Callable[..., str]) -> None:
     assert "\x1b" not in inbox("show", "4")
     assert json.loads(inbox("show", "2", "--json"))["message"]["from_user_id"] == "u@im.wechat"
     assert "no message 99" in inbox("show", "99", code=ExitCode.FAILED)
+
+
+def test_without_standard_error_notes_do_not_go_among_the_messages(tmp_path: Path) -> None:
+    """`2>&-`: what is not a message is told to nobody, rather than to whoever reads the messages."""
+    fill(tmp_path / "bot.db")
+    command = f"exec {shlex.quote(sys.executable)} -m sessionfsm inbox list --store bot.db 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, timeout=20)
+    assert (done.returncode, done.stdout) == (ExitCode.OK, b"")
 
 
 def test_inbox_retry_and_drop_do_what_they_say(inbox: Callable[..., str], tmp_path: Path) -> None:
