@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any
 
-from sessionfsm.config import load_machine
-from sessionfsm.errors import DefinitionError
-from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.printable import printable
 from sessionfsm.trace import Report, RunReport, Wrong, check_trace
 from sessionfsm.trace.words import words_of
 
 from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
-from .options import policy_of
-from .problems import CommandError, one_line
+from .problems import one_line
+from .trace_files import machine_asked_for, source_of
 from .writing import say
 
 __all__ = ["check"]
@@ -38,9 +34,8 @@ _ENDS = {
 
 def check(args: argparse.Namespace) -> int:
     """Check, print, and return the exit code."""
-    policy = policy_of(args) if args.policy is not None else None
-    source, name = _source(args.file)
-    report = check_trace(source, machine=_against(args, policy), first_only=not args.all, name=name)
+    source, name = source_of(args.file)
+    report = check_trace(source, machine=machine_asked_for(args), first_only=not args.all, name=name)
     writer = LineWriter(standard_output(), limit=_MOST_LINES)
     for line in [json.dumps(_document(report))] if args.json else map(_plain, _lines(report)):
         writer.put(line)
@@ -51,43 +46,6 @@ def check(args: argparse.Namespace) -> int:
     writer.close()
     writer.check()
     return _CODES[report.verdict]
-
-
-def _source(file: str) -> tuple[str | BinaryIO, str]:
-    if file != "-":
-        return file, file
-    if sys.stdin is None:
-        raise CommandError("standard input is closed; name a file, or send one there")
-    return sys.stdin.buffer, "standard input"
-
-
-class _Named:
-    """The machine that the command line names, for the policy of each run; the last one is kept."""
-
-    def __init__(self, name: str | None, policy: Policy | None) -> None:
-        self._name = name
-        self._policy = policy
-        self._made: dict[Policy, Machine] = {}
-
-    def __call__(self, recorded: Policy) -> Machine:
-        policy = self._policy if self._policy is not None else recorded
-        if policy not in self._made:
-            self._made = {policy: self._make(policy)}
-        return self._made[policy]
-
-    def _make(self, policy: Policy) -> Machine:
-        if self._name is None:
-            return Machine(policy)
-        try:
-            return load_machine(self._name, policy)
-        except DefinitionError:
-            if self._policy is not None:
-                raise
-            return load_machine(self._name)  # a machine that has a policy of its own
-
-
-def _against(args: argparse.Namespace, policy: Policy | None) -> _Named | None:
-    return _Named(args.machine, policy) if args.machine is not None or policy is not None else None
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -125,11 +83,14 @@ def _run(number: int, run: RunReport) -> Iterator[str]:
     began = datetime.fromtimestamp(min(max(run.run.wall_s, 0.0), 2e11), UTC)
     yield f"run {number}: {run.run.account}, {began:%Y-%m-%d %H:%M:%S} UTC, lines {run.line} to {run.last_line}"
     failed = f" ({run.renewals_failed} failed)" if run.renewals_failed else ""
+    not_sent = f" ({run.sends_failed} failed)" if run.sends_failed else ""
+    sent = f", {_count(run.sends, 'text', 'texts')} sent{not_sent}" if run.sends else ""
     yield (
         f"  {_time(run.duration_s)}: {_count(run.records, 'record', 'records')}, "
         f"{_count(run.polls, 'poll', 'polls')} ({run.good_polls} good), "
         f"{_count(run.renewals, 'renewal', 'renewals')}{failed}, {_count(run.losses, 'loss', 'losses')}, "
         f"{_count(run.waits, 'wait', 'waits')} ({_time(run.waiting_s)}), {_count(run.messages, 'message', 'messages')}"
+        f"{sent}"
     )
     yield (
         f"  longest time between two requests {_time(run.longest_gap_s)}, "

@@ -4,7 +4,7 @@ from .health import Health
 from .inbox import Inbox
 from .monitor import RequestMonitor, Violation
 from .record_monitor import RecordMonitor
-from .records import Observer, Quiet, Record, Witness
+from .records import Observer, Quiet, Record, SendObserver, SendRecord, Witness
 from .session import Session
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "Record",
     "RecordMonitor",
     "RequestMonitor",
+    "SendObserver",
+    "SendRecord",
     "Session",
     "Violation",
     "Witness",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import anyio
@@ -109,6 +111,7 @@ class Driver:
         self._told: deque[str] = deque()
         self._drain_until_s = 0.0
         self._clock_offset_s = 0.0
+        self._thread = threading.get_ident()  # of the event loop
         self._wake = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._wait_s: float | None = None  # how long the wait that is outstanding lasts
@@ -125,6 +128,7 @@ class Driver:
     async def run(self) -> None:
         """Live from ``start`` to ``closed``."""
         self._clock_offset_s = anyio.current_time() - time.monotonic()
+        self._thread = threading.get_ident()
         try:
             # Stopped before it began: then there is nothing to begin, and nobody to say goodbye to.
             command = None if self._stopping else self._handle(T.START)
@@ -161,12 +165,21 @@ class Driver:
         if name not in self._told:
             self._told.append(name)
 
+    @property
+    def quiet(self) -> Quiet | None:
+        """The good polls that were counted since the last record."""
+        return self._quiet
+
+    def now(self) -> float:
+        """Return the time on the session's clock. May be called from any thread, and in any event loop."""
+        if self._thread == threading.get_ident():
+            with suppress(RuntimeError):  # the event loop has ended
+                return anyio.current_time()
+        return time.monotonic() + self._clock_offset_s
+
     def health(self) -> Health:
         """Return how the session is now. May be called from any thread."""
-        try:
-            now = anyio.current_time()
-        except RuntimeError:  # no event loop here
-            now = time.monotonic() + self._clock_offset_s
+        now = self.now()
         age = None if self._last_good_s is None else now - self._last_good_s
         polling = isinstance(self.lifecycle.outstanding, Poll) and not self.closed.is_set()
         longest = self.operations.poll_deadline_s + self.lifecycle.policy.pace_ceiling_s

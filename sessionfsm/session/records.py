@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from sessionfsm.lifecycle import Command, Machine, Memory
 
-__all__ = ["Observer", "Quiet", "Record", "Witness"]
+__all__ = ["Observer", "Quiet", "Record", "SendObserver", "SendRecord", "Witness"]
 
 VERSION = 1
 
@@ -112,7 +112,33 @@ class Record:
         }
 
 
-def _cells(flat: Command | Quiet) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRecord:
+    """
+    One text that was sent, or was to be. Neither the text nor the user stands in it.
+
+    Attributes:
+        account: Whose session it is.
+        started_s: When it was asked for, on the monotonic clock.
+        held_s: How long it took, until its answer or its error; sends of one session wait for each other.
+        state: Where the session was when it was asked for: that changes nothing for it.
+        failed: The name of the error that it ended with; empty if it went out.
+        detail: What was seen, such as ``HTTP status 502``, without the server's own words; empty if it went out.
+    """
+
+    account: str
+    started_s: float
+    held_s: float
+    state: str
+    failed: str
+    detail: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, fit for JSON."""
+        return _cells(self)
+
+
+def _cells(flat: Command | Quiet | SendRecord) -> dict[str, Any]:
     """Return the fields of what holds plain values only: ``asdict`` would copy each, in many times the time."""
     return {field.name: getattr(flat, field.name) for field in fields(flat)}
 
@@ -140,3 +166,13 @@ class Witness(Protocol):
         """A session has been made that will run on *machine*."""
 
     def __call__(self, record: Record, /) -> object: ...
+
+
+@runtime_checkable
+class SendObserver(Protocol):
+    """An observer that is told of every text that is sent, too. Pass it to the session when that is made."""
+
+    def __call__(self, record: Record, /) -> object: ...
+
+    def sent(self, send: SendRecord, /) -> object:
+        """A text went out, or failed."""

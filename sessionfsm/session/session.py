@@ -6,6 +6,7 @@ import inspect
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import anyio.abc
 
-from sessionfsm.errors import CredentialsMissing, DefinitionError, PropertyBroken, SessionFSMError
+from sessionfsm.errors import CredentialsMissing, DefinitionError, ILinkError, PropertyBroken, SessionFSMError
 from sessionfsm.identity import account_id
 from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent, parse_message
 from sessionfsm.ilink.headers import stripped
@@ -36,7 +37,7 @@ from .driver import Driver, OwnOperation, WaitLength
 from .health import Health
 from .inbox import Inbox
 from .operations import Operations
-from .records import Observer, Record, Witness
+from .records import Observer, Quiet, Record, SendObserver, SendRecord, Witness
 
 if TYPE_CHECKING:
     from sessionfsm.ilink.lanes import HttpClient
@@ -84,10 +85,14 @@ class Session:
             called with its command and returns one of the command's outcomes.
         wait_length: Asked how long each wait should last, in seconds, before it begins; ``None`` leaves it to chance.
             It is a wish: the wait stays within what the jitter allows and its ceiling, whatever is answered.
-        observers: Called with every record; see :class:`~sessionfsm.Record`.
-        history: How many records :attr:`history` keeps.
+        observers: Called with every record; see :class:`~sessionfsm.Record`. A
+            :class:`~sessionfsm.session.SendObserver` is told of every text that is sent as well.
+        history: How many records :attr:`history` keeps, and how many :attr:`sends`.
         every_poll: Record good polls that change nothing as well; otherwise they are counted in the next record. A
             :class:`~sessionfsm.session.Witness` among the observers turns it on.
+
+    Attributes:
+        machine: What its lifecycle runs on.
 
     Raises:
         CredentialsMissing: If the token is empty, or no credentials are stored.
@@ -167,6 +172,9 @@ class Session:
             history=history,
             every_poll=every_poll or bool(witnesses),
         )
+        self.machine = machine
+        self._sends: deque[SendRecord] = deque(maxlen=history)
+        self._send_observers = [observer for observer in observers if isinstance(observer, SendObserver)]
         for witness in witnesses:
             witness.begin_run(machine)
         self._group: anyio.abc.TaskGroup | None = None
@@ -193,6 +201,20 @@ class Session:
     def history(self) -> tuple[Record, ...]:
         """The last records, oldest first."""
         return tuple(self._driver.history)
+
+    @property
+    def quiet(self) -> Quiet | None:
+        """The good polls since the last record, which changed nothing and so were only counted."""
+        return self._driver.quiet
+
+    def now_s(self) -> float:
+        """Return the time on the clock of the records. It may be called from any thread."""
+        return self._driver.now()
+
+    @property
+    def sends(self) -> tuple[SendRecord, ...]:
+        """The last texts that were sent, or failed, oldest first."""
+        return tuple(self._sends)
 
     def health(self) -> Health:
         """Return how the session is now. It may be called from any thread, such as that of a readiness check."""
@@ -298,6 +320,16 @@ class Session:
             BadRequest: The request is wrong; nothing is gained by repeating it.
             TransportError: It is not known whether the message went out; resend once, with the same *client_id*.
         """
+        started, state = anyio.current_time(), self.state
+        try:
+            sent = await self._send(to, text, client_id=client_id, run_id=run_id)
+        except BaseException as error:  # a send that was cancelled may have gone out all the same
+            self._sent(started, state, error)
+            raise
+        self._sent(started, state)
+        return sent
+
+    async def _send(self, to: str, text: str, *, client_id: str | None, run_id: str | None) -> Sent:
         try:
             by = anyio.current_time() + _STORE_DEADLINE_S
             token = await self._writer.ask(by, self._writer.store.context_token, self.account, to)
@@ -305,6 +337,22 @@ class Session:
             logger.warning("%s: no context token can be read, sending without: %s", self.account, error)
             token = None
         return await self._client.send_text(to, text, context_token=token, client_id=client_id, run_id=run_id)
+
+    def _sent(self, started: float, state: str, error: BaseException | None = None) -> None:
+        send = SendRecord(
+            account=self.account,
+            started_s=started,
+            held_s=anyio.current_time() - started,
+            state=state,
+            failed=type(error).__name__ if error is not None else "",
+            detail=_seen(error) if isinstance(error, ILinkError) else "",
+        )
+        self._sends.append(send)
+        for observer in self._send_observers:
+            try:
+                observer.sent(send)
+            except Exception:
+                logger.exception("%s: an observer raised", self.account)
 
     async def reply(self, message: Message, text: str) -> Sent:
         """Answer the sender of *message*. Raises what :meth:`send_text` raises."""
@@ -432,6 +480,12 @@ class Session:
 
     def _committed(self, committed: Committed) -> None:
         self._inbox.arrived(committed.new)
+
+
+def _seen(error: ILinkError) -> str:
+    """Return what was seen of a send that failed, without the server's words: they may name the user."""
+    said: str = getattr(error, "errmsg", "")
+    return str(error).replace(f": {said}", "") if said else str(error)
 
 
 class _Messages:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
-from functools import lru_cache
-from typing import BinaryIO, Literal, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, Literal
 
-from sessionfsm._version import __version__
 from sessionfsm.errors import TraceError
-from sessionfsm.lifecycle import Machine, Policy
-from sessionfsm.session import Record, RecordMonitor, Violation
+from sessionfsm.lifecycle import Machine
+from sessionfsm.session import Record, RecordMonitor, SendRecord, Violation
 
-from .digest import table_digest
 from .lines import BrokenOff, Line, Other, RunLine, Torn
+from .machines import Against, machine_for
 from .reader import name_of, read_trace
 from .summary import RunReport
 
-__all__ = ["Against", "Report", "Wrong", "check_trace"]
-
-Against: TypeAlias = Machine | Callable[[Policy], Machine]
+__all__ = ["Report", "Wrong", "check_trace"]
 
 _SHOWN = 8
 _KEPT = 1000
@@ -115,7 +111,10 @@ def check_trace(
             report.lines = number
             if isinstance(line, RunLine):
                 _finish(report, replay)
-                replay = _Replay(number, line, _machine_for(number, line, machine, report))
+                chosen, note = machine_for(line, machine, line_number=number, name=report.name)
+                replay = _Replay(number, line, chosen)
+                if note and len(report.notes) < _KEPT:
+                    report.notes.append(f"line {number}: {note}: it is judged by what was asked for")
             elif replay is not None:
                 wrong = replay.take(number, line)
                 report.others += isinstance(line, Other)
@@ -154,6 +153,8 @@ class _Replay:
         match line:
             case Record():
                 return self._record(number, line)
+            case SendRecord():  # no property speaks of it: sending is no affair of the lifecycle
+                self.report.add_send(line)
             case BrokenOff(why=why):
                 self.report.end, self.report.why = "broken_off", why
             case Torn():
@@ -178,35 +179,3 @@ class _Replay:
         run = self.report.run
         if self.report.records == 0 and (record.account, record.at_s) != (run.account, run.at_s):
             yield f"line {self.report.line} begins a run of {run.account} at {run.at_s:g} s, and this is not its start"
-
-
-def _machine_for(number: int, run: RunLine, against: Against | None, report: Report) -> Machine:
-    if against is None:
-        machine = _default(run.policy)
-        if _digest(machine) == run.digest:
-            return machine
-        where = f"{report.name}:{number}"
-        if run.table == machine.table.name:
-            words = (
-                f"the table {run.table!r} that it ran on is another one in this version ({__version__}); "
-                f"check it with the one that wrote it, {run.library}"
-            )
-        else:
-            words = f"it ran on a table of its own, {run.table!r}; name that (--machine MODULE:ATTR, or machine=...)"
-        raise TraceError(f"{where}: {words}", name=report.name, line=number)
-    machine = against if isinstance(against, Machine) else against(run.policy)
-    different = []
-    if _digest(machine) != run.digest:
-        different.append(f"it ran on the table {run.table!r}, and not on this {machine.table.name!r}")
-    cells = [
-        cell.name for cell in fields(Policy) if getattr(run.policy, cell.name) != getattr(machine.policy, cell.name)
-    ]
-    if cells:
-        different.append(f"it ran with another {', '.join(cells[:3])}{', …' if len(cells) > 3 else ''}")
-    if different and len(report.notes) < _KEPT:
-        report.notes.append(f"line {number}: {'; '.join(different)}: it is judged by what was asked for")
-    return machine
-
-
-_default = lru_cache(maxsize=16)(Machine)
-_digest = lru_cache(maxsize=16)(lambda machine: table_digest(machine.table))

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from sessionfsm.errors import PolicyError
 from sessionfsm.lifecycle import Close, Command, Memory, Own, Policy, Poll, Renew, Wait
-from sessionfsm.session import Quiet, Record
+from sessionfsm.session import Quiet, Record, SendRecord
 
 __all__ = ["VERSION", "BrokenOff", "LineError", "Line", "Other", "RunLine", "Torn", "UnfinishedError", "line_of"]
 
@@ -87,7 +87,7 @@ class Torn:
     """A line that has a beginning and no end: its process was killed while it wrote it, or writes it just now."""
 
 
-Line: TypeAlias = RunLine | Record | BrokenOff | Other | Torn
+Line: TypeAlias = RunLine | Record | SendRecord | BrokenOff | Other | Torn
 
 # Bounds that no honest trace comes near, so that whoever calculates with what stands in a file cannot overflow.
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -114,6 +114,15 @@ class _Run(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="ru
 class _BrokenOff(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="broken_off"):
     at_s: _Time
     why: str
+
+
+class _Send(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="send"):
+    account: _Word
+    started_s: _Time
+    held_s: _Length
+    state: _Word
+    failed: _Word
+    detail: str
 
 
 class _Memory(msgspec.Struct, forbid_unknown_fields=True):
@@ -200,7 +209,7 @@ _COMMANDS: dict[type[msgspec.Struct], Callable[..., Command]] = {
 }
 
 
-def line_of(text: bytes) -> RunLine | Record | BrokenOff | Other:
+def line_of(text: bytes) -> RunLine | Record | SendRecord | BrokenOff | Other:
     """
     Read one line, strictly.
 
@@ -214,6 +223,8 @@ def line_of(text: bytes) -> RunLine | Record | BrokenOff | Other:
             return _run(fields)
         case "record":
             return _record(fields)
+        case "send":
+            return SendRecord(**asdict(_shaped(fields, _Send)))
         case "broken_off":
             broken = _shaped(fields, _BrokenOff)
             return BrokenOff(at_s=broken.at_s, why=broken.why)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import BinaryIO
 
 from sessionfsm.errors import TraceError
-from sessionfsm.session import Record
+from sessionfsm.session import Record, SendRecord
 
 from .lines import BrokenOff, Line, LineError, Other, RunLine, Torn, UnfinishedError, line_of
 
@@ -90,7 +90,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, Line]]:
         raise TraceError(f"{name} is empty: nothing was recorded", name=name)
 
 
-def _line(text: bytes) -> RunLine | Record | BrokenOff | Other:
+def _line(text: bytes) -> RunLine | Record | SendRecord | BrokenOff | Other:
     if len(text) > LONGEST_LINE:
         raise LineError(f"it is longer than {LONGEST_LINE} bytes, so it is no line of a trace")
     if not text.strip():
@@ -103,8 +103,9 @@ def _in_place(line: Line, *, begun: bool, broken_off: bool) -> None:
         return
     if not begun:
         raise LineError("no run was begun before it: the line that begins one is missing")
-    if broken_off and isinstance(line, Record):
-        raise LineError("it is a record of a run that was broken off")
+    if broken_off and isinstance(line, Record | SendRecord):
+        what = "a record" if isinstance(line, Record) else "a send"
+        raise LineError(f"it is {what} of a run that was broken off")
 
 
 def _begun(text: bytes) -> bool:

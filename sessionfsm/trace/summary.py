@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sessionfsm.lifecycle import Poll, Trigger
-from sessionfsm.session import Record
+from sessionfsm.session import Record, SendRecord
 
 from .lines import RunLine
 
@@ -41,6 +41,8 @@ class RunReport:
         waits: How many waits were ordered.
         waiting_s: How long these were, together.
         messages: How many messages came that were new.
+        sends: How many texts were sent, or were to be.
+        sends_failed: How many of them failed.
         longest_gap_s: The longest time between the starts of two requests in a row.
         longest_without_good_poll_s: The longest time without the end of a good poll, up to the last record.
         signals: Every signal that was raised.
@@ -61,6 +63,8 @@ class RunReport:
     waits: int = 0
     waiting_s: float = 0.0
     messages: int = 0
+    sends: int = 0
+    sends_failed: int = 0
     longest_gap_s: float = 0.0
     longest_without_good_poll_s: float = 0.0
     signals: set[str] = field(default_factory=set)
@@ -103,6 +107,11 @@ class RunReport:
             self.signals.update(record.raised)
         self.end = "closed" if trigger == T.CLOSED else "cut"
 
+    def add_send(self, send: SendRecord) -> None:
+        """Count *send*."""
+        self.sends += 1
+        self.sends_failed += bool(send.failed)
+
     def _good_until(self, at_s: float, at_least_s: float = 0.0) -> None:
         since = at_s - self._good_s if self._good_s is not None else 0.0
         self.longest_without_good_poll_s = max(self.longest_without_good_poll_s, since, at_least_s)
@@ -129,6 +138,8 @@ class RunReport:
             "waits": self.waits,
             "waiting_s": self.waiting_s,
             "messages": self.messages,
+            "sends": self.sends,
+            "sends_failed": self.sends_failed,
             "longest_gap_s": self.longest_gap_s,
             "longest_without_good_poll_s": self.longest_without_good_poll_s,
             "signals": sorted(self.signals),

@@ -17,7 +17,7 @@ import msgspec
 from sessionfsm._version import __version__
 from sessionfsm.errors import DefinitionError, TraceError
 from sessionfsm.lifecycle import Machine, Trigger
-from sessionfsm.session import Record
+from sessionfsm.session import Record, SendRecord
 
 from .digest import table_digest
 from .lines import VERSION
@@ -93,11 +93,21 @@ class TraceWriter:
     def __call__(self, record: Record) -> None:
         """Write *record*."""
         if self.problem is not None:
-            self._mark(record)
+            self._mark(record.at_s)
         else:
             self._record(record)
         if record.trigger == Trigger.CLOSED:
             self._run = None
+
+    def sent(self, send: SendRecord) -> None:
+        """Write *send*, if its run has begun and has not ended: what is sent before or afterwards is not on file."""
+        if self.problem is not None or self._run is None or not self._number:
+            return
+        try:
+            self._write(_line({"kind": "send", **send.to_dict(), "detail": _clean(send.detail)}))
+        except (OSError, ValueError) as error:
+            at_s = send.started_s + send.held_s
+            self._break_off(error, at_s=at_s, at="a text that was sent", account=send.account)
 
     def _record(self, record: Record) -> None:
         try:
@@ -111,7 +121,7 @@ class TraceWriter:
             self._write(first + _line({"kind": "record", **record.to_dict(), "detail": _clean(record.detail)}))
             self._number = record.number
         except (OSError, ValueError) as error:
-            self._break_off(record, error)
+            self._break_off(error, at_s=record.at_s, at=f"record {record.number}", account=record.account)
 
     def close(self) -> None:
         """Close the file, if the writer has opened it. A second time it changes nothing."""
@@ -146,18 +156,18 @@ class TraceWriter:
             self._file.write(data)
             self._file.flush()
 
-    def _break_off(self, record: Record, error: OSError | ValueError) -> None:
+    def _break_off(self, error: OSError | ValueError, *, at_s: float, at: str, account: str) -> None:
         self.problem = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         logger.error(
-            "%s: %s is broken off at record %d: %s; the session goes on without it",
-            record.account,
+            "%s: %s is broken off at %s: %s; the session goes on without it",
+            account,
             self._name,
-            record.number,
+            at,
             self.problem,
         )
-        self._mark(record)
+        self._mark(at_s)
 
-    def _mark(self, record: Record) -> None:
+    def _mark(self, at_s: float) -> None:
         """Say on file that there is no more to come, as soon as there is room for it."""
         if self._marked or not self._number:
             return
@@ -165,7 +175,7 @@ class TraceWriter:
             with suppress(OSError, ValueError):
                 self._file.truncate(self._size)  # no half line, and with it perhaps the room for the mark
         with suppress(OSError, ValueError):
-            self._write(_line({"kind": "broken_off", "at_s": record.at_s, "why": _clean(self.problem or "")}))
+            self._write(_line({"kind": "broken_off", "at_s": at_s, "why": _clean(self.problem or "")}))
             self._marked = True
 
 

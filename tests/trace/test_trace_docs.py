@@ -71,6 +71,7 @@ def test_every_key_is_on_the_page_and_no_other() -> None:
     for heading, shape in (
         ("run", lines._Run),
         ("record", lines._Record),
+        ("send", lines._Send),
         ("broken_off", lines._BrokenOff),
         ("quiet", lines._Quiet),
     ):

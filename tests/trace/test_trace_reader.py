@@ -19,6 +19,9 @@ from .recorded import checked, parsed, unparsed, whole_run
 BEGIN, FIRST, *REST = whole_run().splitlines(keepends=True)
 
 
+SEND = b'{"kind":"send","account":"a","started_s":1.0,"held_s":1.0,"state":"active","failed":"","detail":""}\n'
+
+
 def problem(*lines: bytes) -> str:
     with pytest.raises(TraceError) as raised:
         list(read_trace(io.BytesIO(b"".join(lines)), name="run.jsonl"))
@@ -56,6 +59,13 @@ def inside(line: bytes, key: str, **values: Any) -> bytes:
         pytest.param([BEGIN, FIRST[:80] + b"\xff" + FIRST[80:]], "run.jsonl:2: it is not UTF-8", id="not UTF-8"),
         pytest.param([b"\xef\xbb\xbf" + BEGIN], "run.jsonl:1: it is not JSON", id="a byte order mark"),
         pytest.param([BEGIN, with_(FIRST, extra=1)], "run.jsonl:2: Object contains unknown field extra", id="extra"),
+        pytest.param([SEND], "run.jsonl:1: no run was begun before it", id="a send without a run"),
+        pytest.param([BEGIN, with_(SEND, to="bo")], "Object contains unknown field to", id="a user at a send"),
+        pytest.param([BEGIN, without(SEND, "state")], "missing required field state", id="a send without a state"),
+        pytest.param(
+            [BEGIN, with_(SEND, held_s=-1)], "Expected float >= 0.0 - at $.held_s", id="held less than no time"
+        ),
+        pytest.param([BEGIN, with_(SEND, started_s=3e15)], "at $.started_s", id="a send after the end of time"),
         pytest.param([BEGIN, without(FIRST, "news")], "missing required field news", id="missing"),
         pytest.param([BEGIN, with_(FIRST, number="1")], "Expected int, got str - at $.number", id="text for a number"),
         pytest.param([BEGIN, with_(FIRST, number=True)], "Expected int, got bool", id="a flag for a number"),
@@ -129,17 +139,18 @@ def test_a_line_that_the_last_process_could_not_finish_is_torn() -> None:
 def test_lines_of_a_kind_that_is_not_known_are_passed_over() -> None:
     """A later version may note more; the record that it stands between is judged all the same."""
     lines = parsed(whole_run())
-    lines[5:5] = [{"kind": "send", "at_s": 1.0, "to": "somebody"}, {"kind": "note", "words": ["x"] * 100}]
+    lines[5:5] = [{"kind": "delivery", "at_s": 1.0, "to": "somebody"}, {"kind": "note", "words": ["x"] * 100}]
     report = checked(lines)
     assert (report.verdict, report.others) == ("clean", 2)
     others = [line for _, line in read_trace(io.BytesIO(unparsed(lines))) if isinstance(line, Other)]
-    assert [other.kind for other in others] == ["send", "note"]
+    assert [other.kind for other in others] == ["delivery", "note"]
     assert others[0].fields["to"] == "somebody"
 
 
 def test_nothing_follows_in_a_run_that_is_broken_off() -> None:
     mark = b'{"kind":"broken_off","at_s":1.0,"why":"No space left on device"}\n'
     assert "run.jsonl:4: it is a record of a run that was broken off" in problem(BEGIN, FIRST, mark, REST[0])
+    assert "run.jsonl:4: it is a send of a run that was broken off" in problem(BEGIN, FIRST, mark, SEND)
 
 
 def test_a_trace_without_end_is_read_in_bounded_memory(tmp_path: Path) -> None:

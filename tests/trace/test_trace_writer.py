@@ -20,7 +20,7 @@ import pytest
 
 from sessionfsm import DefinitionError, Policy, Record, Session, TraceError, TraceWriter, check_trace
 from sessionfsm.lifecycle import Close, Machine, Own, Poll
-from sessionfsm.session import Quiet, Witness
+from sessionfsm.session import Quiet, SendRecord, Witness
 from sessionfsm.testing import BENCH_TOKEN, Bench, FakeServer, faults
 from sessionfsm.testing.bench import BENCH_URL
 from sessionfsm.trace import BrokenOff, RunLine, Torn, read_trace
@@ -368,3 +368,26 @@ async def test_a_session_that_never_began_leaves_no_run(tmp_path: Path) -> None:
             async with Bench(observers=[trace]) as bench:
                 await bench.settle()
     assert check_trace(path).verdict == "clean"
+
+
+def test_sends_stand_between_the_records_of_their_run_and_can_be_read() -> None:
+    """One before the first record, or after the last one, is not on file; foreign words are cut, and made UTF-8."""
+    records = records_of(whole_run())
+    send = SendRecord(
+        account="a", started_s=1.0, held_s=0.5, state="active", failed="Refused", detail="\ud800" + "x" * 900
+    )
+    file = io.BytesIO()
+    trace = TraceWriter(file)
+    trace.sent(send)
+    trace.begin_run(Machine())
+    trace.sent(send)
+    for record in records:
+        trace(record)
+        if record.number == 3:
+            trace.sent(send)
+    trace.sent(send)
+    assert trace.problem is None
+    lines = [line for _, line in read_trace(io.BytesIO(file.getvalue()))]
+    assert [at for at, line in enumerate(lines) if isinstance(line, SendRecord)] == [4]
+    assert lines[4] == dataclasses.replace(send, detail="?" + "x" * 499)
+    assert len(lines) == len(records) + 2
