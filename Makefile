@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor check-formats docs lint types pins clean
+.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor check-formats docs pages lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,7 @@ demo: $(READY)  ## watch sessions fall and come back on a simulated server (ARGS
 	@$(BIN)/sessionfsm demo $(ARGS)
 
 test: $(READY)  ## run the tests on two cores (ARGS="-k name"; a debugger needs ARGS="-n 0")
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Each part has an end, ten minutes at most in all; what is not decided by then has failed, and says so.
 prove: $(READY)  ## prove for every policy by z3, check by cvc5 and SPIN; proof/ keeps it (ARGS="FOLDER")
@@ -51,13 +51,17 @@ kill-long: $(READY)  ## kill bots with -9 a thousand times: is anything lost? so
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
 
-check-formats: $(READY)  ## have Graphviz and PlantUML draw every diagram; what is not installed is skipped, and said
-	@$(BIN)/python -m pytest -q -m slow tests/diagram $(ARGS)
+check-formats: $(READY)  ## have Graphviz, PlantUML and Chromium show every picture; what is not installed is skipped, and said
+	@$(BIN)/python -m pytest -q -m slow tests/diagram tests/show $(ARGS)
 
 # Strictly: a link that leads nowhere, or a docstring that Sphinx cannot read, is an error.
 docs: $(READY)  ## build the pages into dist/docs, without a network
 	@$(BIN)/python -m sphinx -q -W --keep-going -d dist/.docs docs dist/docs $(ARGS)
 	@echo "docs: dist/docs/index.html"
+
+# What the program prints on the pages, and nothing else: verdicts, figures, runs. A test compares it.
+pages: $(READY)  ## write the figures and runs on the pages anew, from what verify finds today
+	@$(BIN)/python -m tests.examples.blocks
 
 mutants: $(READY)  ## change the table, then the core's code, one thing at a time: who notices? (up to an hour)
 	@$(BIN)/sessionfsm verify --mutate --policy /dev/null
@@ -74,7 +78,7 @@ types: $(READY)  ## check the types
 pins:  ## pin pyproject.toml and .requirements/dev.in anew (needs uv; ARGS=--upgrade for newer versions)
 	@uv=$(BIN)/uv; [ -x "$$uv" ] || uv=$$(command -v uv) || { echo "pins: uv is missing; write: pip install uv" >&2; exit 1; }; \
 	"$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --extra cli --extra testing --extra prove $(ARGS) --output-file $(PINS) pyproject.toml .requirements/dev.in
+	    --extra cli --extra testing --extra prove --extra png $(ARGS) --output-file $(PINS) pyproject.toml .requirements/dev.in
 	@echo "pins: $$(grep -c '==' $(PINS)) packages in $(PINS)"
 
 clean:  ## remove caches and build output; .venv stays

@@ -26,6 +26,7 @@ The picture is read off the table that is run. The same table gives the same tex
   json      the table, to be read back; docs/reference/table-format.md
   markdown  the table, for people
   text      for a terminal, 80 columns wide
+  png       the svg, light, as dots; needs the extra sessionfsm[png]
 
 Without --format it is the one that the name of FILE ends in, else mermaid. With --policy the policy's figures are on
 it; without, those of the default policy, except in mermaid and markdown. MODULE:ATTR is a Table, a Machine, or a
@@ -50,7 +51,9 @@ def add_to(commands: Commands) -> None:
         description="Write the lifecycle as a picture, as a table, or for another tool.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--format", choices=FORMATS, help="in which language (default: by FILE's name, else mermaid)")
+    parser.add_argument(
+        "--format", choices=(*FORMATS, "png"), help="in which language (default: by FILE's name, else mermaid)"
+    )
     parser.add_argument(
         "--detail",
         choices=("full", "overview"),

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import secrets
-import stat
-from contextlib import suppress
 from itertools import zip_longest
-from pathlib import Path
 
-from sessionfsm.diagram import FORMATS, diagram_of, format_of
+from sessionfsm.diagram import FORMATS, diagram_of, format_of, png
 
 from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
 from .options import machine_of
 from .problems import CommandError, one_line
+from .writing import replace_file, write_bytes
 
 __all__ = ["diagram"]
 
@@ -28,11 +24,17 @@ _SHOWN = 50
 def diagram(args: argparse.Namespace) -> int:
     """Draw, write or compare, and return the exit code."""
     name = args.format or _format_of(args.output if args.output is not None else args.check)
+    if name == "png" and args.check is not None:
+        raise CommandError("a PNG differs from machine to machine; commit the svg, and check that")
     machine = machine_of(args)
-    chosen = FORMATS[name]
+    chosen = FORMATS["svg" if name == "png" else name]
     drawn = chosen.render(diagram_of(machine, figures=chosen.figures or args.policy is not None), detail=args.detail)
+    data = png(drawn) if name == "png" else drawn.encode("utf-8")
     if args.output is not None:
-        _write(args.output, drawn.encode("utf-8"))
+        replace_file(args.output, data)
+        return ExitCode.OK
+    if name == "png":
+        write_bytes(data)
         return ExitCode.OK
     if args.check is not None:
         _compare(args.check, drawn)
@@ -48,35 +50,10 @@ def diagram(args: argparse.Namespace) -> int:
 def _format_of(file: str | None) -> str:
     if file is None:
         return "mermaid"
-    found = format_of(file)
+    found = "png" if file.lower().endswith(".png") else format_of(file)
     if found is None:
         raise CommandError(f"the name of {file} does not say which format it is in; add --format")
     return found
-
-
-def _write(file: str, data: bytes) -> None:
-    """Put *data* in the place of *file*: who reads it finds the old or the new, and an error leaves the old."""
-    path = Path(os.path.realpath(file))  # a link stays a link
-    new = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.new")
-    try:
-        mode = path.stat().st_mode if path.exists() else None
-        if mode is not None and not stat.S_ISREG(mode):  # such as /dev/stdout: there is nothing to replace
-            path.write_bytes(data)
-            return
-        try:
-            with new.open("xb") as made:
-                made.write(data)
-                made.flush()
-                if mode is not None:
-                    os.fchmod(made.fileno(), stat.S_IMODE(mode))
-                os.fsync(made.fileno())
-            new.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                new.unlink()
-            raise
-    except OSError as error:
-        raise CommandError(f"the file {file} cannot be written: {error.strerror or error}", ExitCode.FAILED) from None
 
 
 def _compare(file: str, drawn: str) -> None:

@@ -1,15 +1,18 @@
-"""Writing to standard output and standard error, whoever may have closed them."""
+"""Writing to standard output and standard error, whoever may have closed them, and to files."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from .exit_codes import ExitCode
 from .problems import CommandError, unwritable
 
-__all__ = ["say", "write_out"]
+__all__ = ["replace_file", "say", "write_bytes", "write_out"]
 
 
 def write_out(text: str) -> None:
@@ -30,8 +33,57 @@ def write_out(text: str) -> None:
         raise CommandError(unwritable(error), ExitCode.FAILED) from None
 
 
+def write_bytes(data: bytes) -> None:
+    """
+    Write *data*, which is no text, to standard output.
+
+    Raises:
+        CommandError: If that is a terminal, or it cannot be written.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        raise CommandError("this is no text for a terminal; name a file with --output, or send it to one")
+    write_out("")
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise CommandError(unwritable(error), ExitCode.FAILED) from None
+
+
 def say(line: str) -> None:
     """Write a line to standard error. Where there is none, or nobody reads it, nobody is told."""
     if sys.stderr is not None:  # print() would take standard output for it
         with suppress(OSError):
             print(line, file=sys.stderr)
+
+
+def replace_file(file: str, data: bytes) -> None:
+    """
+    Put *data* in the place of *file*: who reads it finds the old or the new, and an error leaves the old.
+
+    Raises:
+        CommandError: If it cannot be written.
+    """
+    path = Path(os.path.realpath(file))  # a link stays a link
+    new = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.new")
+    try:
+        mode = path.stat().st_mode if path.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):  # such as /dev/stdout: there is nothing to replace
+            path.write_bytes(data)
+            return
+        try:
+            with new.open("xb") as made:
+                made.write(data)
+                made.flush()
+                if mode is not None:
+                    os.fchmod(made.fileno(), stat.S_IMODE(mode))
+                os.fsync(made.fileno())
+            new.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                new.unlink()
+            raise
+    except OSError as error:
+        raise CommandError(f"the file {file} cannot be written: {error.strerror or error}", ExitCode.FAILED) from None

@@ -12,6 +12,7 @@ from .mermaid import mermaid
 from .model import Arc, Box, Diagram, diagram_of
 from .overview import overview_of
 from .plantuml import plantuml
+from .png import png
 from .scxml import scxml
 from .svg import svg
 from .table_json import table_from_json, table_json
@@ -32,6 +33,7 @@ __all__ = [
     "mermaid",
     "overview_of",
     "plantuml",
+    "png",
     "scxml",
     "svg",
     "table_from_json",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .layout_arrows import sum_of
 from .model import Arc, Diagram
 
 __all__ = ["Arrow", "arrows", "loops", "row_sources", "shared"]
@@ -66,10 +67,10 @@ def row_sources(diagram: Diagram) -> dict[int, tuple[str, ...]]:
 
 
 def shared(diagram: Diagram) -> tuple[Arc, ...]:
-    """Return one arc for each row that all states in the frame share, and no other: the first state's."""
+    """Return one arc for each row that all states in the frame share, and no other: the first state's, for all."""
     sources = row_sources(diagram)
     return tuple(
-        arc
+        replace(arc, taken=sum_of(each.taken for each in diagram.arcs if each.row == arc.row))
         for arc in diagram.arcs
         if diagram.frame and sources[arc.row] == diagram.frame and arc.source == diagram.frame[0]
         if arc.target not in diagram.frame

@@ -11,7 +11,7 @@ __all__ = ["Arrow", "Kind", "Layout", "Line", "Loop", "Placed", "Point", "Rect",
 
 Kind: TypeAlias = Literal["happy", "renewal", "trouble", "plain"]
 """What an arc or a state means for the session: it polls, it is set up anew, it waits, or nothing of these."""
-Style: TypeAlias = Literal["name", "meaning", "trigger", "guard", "command", "figure", "memory"]
+Style: TypeAlias = Literal["name", "meaning", "count", "trigger", "guard", "command", "figure", "memory"]
 Point: TypeAlias = tuple[float, float]
 
 
@@ -69,6 +69,7 @@ class Arrow:
         source: The name of a state, or empty: it leaves from the frame, that is from each state in it.
         target: The name of a state.
         kind: What it means.
+        taken: How often a run took it; ``None`` if no run is drawn.
         reason: Every trigger with its reason, one in a line.
         points: The corners of its path, from source to target; each part is horizontal or vertical.
         label: What is written at it.
@@ -78,6 +79,7 @@ class Arrow:
     source: str
     target: str
     kind: Kind
+    taken: int | None
     reason: str
     points: tuple[Point, ...]
     label: tuple[Line, ...]
@@ -89,6 +91,7 @@ class Loop:
 
     arcs: tuple[tuple[str, ...], ...]
     kind: Kind
+    taken: int | None
     reason: str
     icon: Point
     label: tuple[Line, ...]
@@ -96,7 +99,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A state with its place; *lines* are its name and its meaning."""
+    """A state with its place; *lines* are its name and its meaning, or what a run made of it."""
 
     box: Box
     kind: Kind

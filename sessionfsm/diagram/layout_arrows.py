@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .layout import Kind
 from .model import Arc, Diagram
 from .terms import Detail
 
-__all__ = ["Bundle", "bundles_of", "frame_of", "kind_of_state", "said"]
+__all__ = ["Bundle", "bundles_of", "frame_of", "kind_of_state", "said", "sum_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,10 @@ class Bundle:
     @property
     def kind(self) -> Kind:
         return _kind(self.rows[0][0].command)
+
+    @property
+    def taken(self) -> int | None:
+        return sum_of(arc.taken for row in self.rows for arc in row)
 
     @property
     def reason(self) -> str:
@@ -79,6 +84,12 @@ def kind_of_state(diagram: Diagram, name: str) -> Kind:
         return "plain"
     kinds = Counter(_kind(arc.command) for arc in diagram.arcs if arc.target == name)
     return max(kinds, key=lambda kind: kinds[kind]) if kinds else "plain"
+
+
+def sum_of(counts: Iterable[int | None]) -> int | None:
+    """Return how often arcs were taken in all; ``None`` if no run is drawn."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _same(arc: Arc) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from .layout_order import plan_of
 from .layout_text import Block, block, label_of, measure, summary_of
 from .model import Box, Diagram
 from .terms import Detail
-from .words import shown
+from .words import shown, told
 
 __all__ = ["layout_of"]
 
@@ -95,7 +95,7 @@ class _Placing:
         right, bottom = max(rect.right for rect in ends), max(rect.bottom for rect in ends)
         notes = list(self._title.at(frame.x + INSET, frame.y + 6)) if frame else []
         if self._full:
-            legend = _legend()
+            legend = _legend(run=bool(self._diagram.now))
             notes += legend.at(MARGIN, bottom + MARGIN)
             right, bottom = max(right, MARGIN + legend.width), bottom + MARGIN + legend.height
         middle = initial.y + initial.height / 2
@@ -120,17 +120,18 @@ class _Placing:
         name = min(measure([Run(shown(box.name), "name")]), LONGEST_NAME)
         loops = [ICON + text.width for _, text in self._loops[box.name]]
         if not self._full:
-            return 2 * PAD + name + sum(loops)
-        meaning = min(measure([Run(shown(box.meaning), "meaning")]), LONGEST_MEANING)
+            below = measure([Run(self._below(box), "meaning")]) if box.share is not None else 0.0
+            return 2 * PAD + max(name + sum(loops), min(below, LONGEST_MEANING))
+        meaning = min(measure([Run(self._below(box), "meaning")]), LONGEST_MEANING)
         return 2 * PAD + max(name, meaning, *(_width(loops, line) for line in _flowed(loops, LOOPS)), 0.0)
 
     def _head(self, box: Box) -> Block:
         """Return the name, and the meaning beside it if there is room, else below."""
         room = self._columns.spans[box.name].width - 2 * PAD
         name = block([([Run(shown(box.name), "name")], ())], room, indent=0.0)
-        if not self._full or not box.meaning:
+        if box.share is None and not (self._full and box.meaning):
             return name
-        run = Run(shown(box.meaning), "meaning")
+        run = Run(self._below(box), "meaning")
         width = measure([run])
         if len(name.lines) == 1 and name.width + GAP + width <= room:
             meaning = block([([run], ())], width)
@@ -146,6 +147,10 @@ class _Placing:
             height=name.height + meaning.height,
             lines=(*name.lines, *meaning.at(0, name.height)),
         )
+
+    def _below(self, box: Box) -> str:
+        """Return what stands below a state's name."""
+        return shown(told(self._diagram, box) or box.meaning)
 
     def _loop_lines(self, name: str) -> list[list[tuple[Bundle, Block]]]:
         room = self._columns.spans[name].width - 2 * PAD + 0.5
@@ -259,7 +264,16 @@ class _Placing:
             for bundle, text in line:
                 label = text.at(x + ICON, y)
                 icon = (x + 6, label[0].baseline - 4) if label else (rect.right - x + rect.x, rect.y + rect.height / 2)
-                loops.append(Loop(arcs=bundle.arcs, kind=bundle.kind, reason=bundle.reason, icon=icon, label=label))
+                loops.append(
+                    Loop(
+                        arcs=bundle.arcs,
+                        kind=bundle.kind,
+                        taken=bundle.taken,
+                        reason=bundle.reason,
+                        icon=icon,
+                        label=label,
+                    )
+                )
                 x += ICON + text.width + (GAP if label else 0.0)
             y += max(text.height for _, text in line)
         return Placed(
@@ -283,6 +297,7 @@ class _Placing:
             source=lane.bundle.source,
             target=lane.bundle.target,
             kind=lane.bundle.kind,
+            taken=lane.bundle.taken,
             reason=lane.bundle.reason,
             points=tuple(points if lane.downward else reversed(points)),
             label=text.at(x + BESIDE, middle),
@@ -311,18 +326,20 @@ class _Placing:
             source=bundle.source,
             target=bundle.target,
             kind=bundle.kind,
+            taken=bundle.taken,
             reason=bundle.reason,
             points=((ends[0], y), (ends[1], y)),
             label=text.at((ends[0] + ends[1] - text.width) / 2, y - 6 - text.height),
         )
 
 
-def _legend() -> Block:
+def _legend(*, run: bool) -> Block:
     return block(
         [
             (
                 [
                     Run("How to read it:", "meaning"),
+                    *([Run("how often ×", "count")] if run else []),
                     Run("trigger", "trigger"),
                     Run("[what the memory must satisfy]", "guard"),
                     Run("→ command", "command"),
@@ -332,7 +349,7 @@ def _legend() -> Block:
                 (),
             )
         ],
-        700.0,
+        800.0 if run else 700.0,
     )
 
 

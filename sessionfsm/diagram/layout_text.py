@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .layout import Line, Rect, Run, Style
-from .layout_arrows import Bundle
+from .layout_arrows import Bundle, sum_of
+from .model import Arc
 from .text_width import fits, text_width
 from .words import shown
 
@@ -16,13 +17,14 @@ __all__ = ["LABEL_WIDTH", "SIZES", "Block", "block", "label_of", "measure", "sum
 SIZES: dict[Style, float] = {
     "name": 17,
     "meaning": 12,
+    "count": 12,
     "trigger": 13,
     "guard": 12,
     "command": 13,
     "figure": 12,
     "memory": 11,
 }
-BOLD: frozenset[Style] = frozenset({"name", "command"})
+BOLD: frozenset[Style] = frozenset({"name", "command", "count"})
 
 LABEL_WIDTH = 178.0
 """The widest that a label is, in pixels."""
@@ -93,7 +95,7 @@ def label_of(bundle: Bundle, room: float = LABEL_WIDTH) -> Block:
     texts: list[tuple[list[Run], tuple[str, ...]]] = []
     for row in bundle.rows:
         ids = tuple(arc.id for arc in row)
-        texts.append(([*_runs(("trigger", row[0].trigger)), *_guards(row[0].guards, room)], ids))
+        texts.append(([*_count(row), *_runs(("trigger", row[0].trigger)), *_guards(row[0].guards, room)], ids))
         if len(memories) > 1 and row[0].updates:
             texts.append((_memory(row[0].updates), ids))
     first = bundle.rows[0][0]
@@ -105,12 +107,14 @@ def label_of(bundle: Bundle, room: float = LABEL_WIDTH) -> Block:
 
 
 def summary_of(bundle: Bundle) -> Block:
-    """Return the triggers of an arrow, each once: two of them, or one and how many more."""
+    """Return the triggers of an arrow, each once and those that a run took first: two, or one and how many more."""
     triggers: dict[str, tuple[str, ...]] = {}
     for row in bundle.rows:
         triggers[row[0].trigger] = triggers.get(row[0].trigger, ()) + tuple(arc.id for arc in row)
-    named = list(triggers)[: 2 if len(triggers) < 3 else 1]
-    texts = [(_runs(("trigger", name)), triggers[name]) for name in named]
+    counted = {name: [arc for row in bundle.rows for arc in row if arc.trigger == name] for name in triggers}
+    often = {name: sum_of(arc.taken for arc in arcs) or 0 for name, arcs in counted.items()}
+    named = sorted(triggers, key=lambda name: -often[name])[: 2 if len(triggers) < 3 else 1]
+    texts = [([*_count(counted[name]), *_runs(("trigger", name))], triggers[name]) for name in named]
     if len(triggers) > len(named):
         texts.append((_runs(("guard", f"and {len(triggers) - len(named)} more")), ()))
     return block(texts)
@@ -118,6 +122,12 @@ def summary_of(bundle: Bundle) -> Block:
 
 def _runs(*parts: tuple[Style, str]) -> list[Run]:
     return [Run(shown(text), style) for style, text in parts if text]
+
+
+def _count(arcs: Iterable[Arc]) -> list[Run]:
+    """Return how often a run took these arcs, if it took them at all."""
+    taken = sum_of(arc.taken for arc in arcs)
+    return _glued("count", f"{taken:,} ×") if taken else []
 
 
 def _glued(style: Style, *texts: str) -> list[Run]:

@@ -10,7 +10,7 @@ from .labels import listed
 from .model import Arc, Box, Diagram
 from .overview import overview_of
 from .terms import Detail
-from .words import identifiers, shown, wrapped
+from .words import identifiers, shown, told, wrapped
 
 __all__ = ["mermaid"]
 
@@ -77,11 +77,13 @@ def mermaid(diagram: Diagram, *, detail: Detail = "full") -> str:
             leading = [arc for arc in leading if arc.target not in frame]
         lines += _arrows(leading, ids)
     lines.append(f"    {begins} --> [*]")
+    lines += _looks(diagram, ids)
     return "\n".join(lines) + "\n"
 
 
 def _inside(diagram: Diagram, box: Box, ids: Mapping[str, str]) -> Iterator[str]:
-    lines = [*map(_plain, box.inside), *(_row(arc) for arc in loops(diagram, box.name))]
+    run = filter(None, [_plain(told(diagram, box).replace("%", "percent"))])
+    lines = [*run, *map(_plain, box.inside), *(_row(arc) for arc in loops(diagram, box.name))]
     if lines or ids[box.name] != box.name:
         for text in (_plain(box.name), *lines):
             yield f"    {ids[box.name]} : {text}"
@@ -96,13 +98,24 @@ def _arrows(arcs: Iterable[Arc], ids: Mapping[str, str]) -> Iterator[str]:
         yield f"    {ids[arrow.source]} --> {ids[arrow.target]} : {'<br>'.join(filter(None, label))}"
 
 
+def _looks(diagram: Diagram, ids: Mapping[str, str]) -> Iterator[str]:
+    """Yield how states look: the one in which a run is, and those in which it never was."""
+    here = [ids[box.name] for box in diagram.boxes if box.name == diagram.now]
+    never = [ids[box.name] for box in diagram.boxes if box.share == 0.0 and box.name != diagram.now]
+    for name, look, states in (("here", "stroke-width:4px", here), ("never", "opacity:0.4", never)):
+        if states:
+            yield f"    classDef {name} {look}"
+            yield f"    class {','.join(states)} {name}"
+
+
 def _row(arc: Arc) -> str:
     return " ".join((*_parts(arc), *_command(arc.command, arc.figure)))
 
 
 def _parts(arc: Arc) -> list[str]:
     """Return the trigger and its guards, cut where a line may end."""
-    return [_plain(arc.trigger), *listed([_plain(guard) for guard in arc.guards], "[", "]")]
+    taken = [f"{arc.taken:,} ×"] if arc.taken else []
+    return [*taken, _plain(arc.trigger), *listed([_plain(guard) for guard in arc.guards], "[", "]")]
 
 
 def _command(command: str, figure: str) -> list[str]:

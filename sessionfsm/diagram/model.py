@@ -22,12 +22,16 @@ class Box:
         name: As the table has it.
         meaning: In one sentence.
         inside: The names of the states that it stands for, in an overview; else none.
+        share: Which part of its time a run was there, from 0 to 1; ``None`` if no run is drawn.
+        stays: How often the run came there; 0 if that is not known.
     """
 
     id: str
     name: str
     meaning: str
     inside: tuple[str, ...] = ()
+    share: float | None = None
+    stays: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class Arc:
         figure: The command's seconds in words, such as ``5 s … 300 s``; empty without any.
         reason: Why, in one sentence.
         clears_signals: Whether the signals that are up are cleared.
+        taken: How often a run took it; ``None`` if no run is drawn.
     """
 
     id: str
@@ -61,6 +66,7 @@ class Arc:
     figure: str
     reason: str
     clears_signals: bool
+    taken: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,8 @@ class Diagram:
         signals: Each signal, the command that raises it, and when, in words.
         table: What it was read off, for formats that other programs run.
         limits: Each counter of the memory and where it saturates, with this policy.
+        now: The name of the state in which the run is that is drawn; empty if none is.
+        over: Whether that run has ended there.
     """
 
     name: str
@@ -88,6 +96,8 @@ class Diagram:
     signals: tuple[tuple[str, str, str], ...]
     table: Table
     limits: tuple[tuple[str, int], ...]
+    now: str = ""
+    over: bool = False
 
 
 def diagram_of(machine: Machine, *, figures: bool = True) -> Diagram:

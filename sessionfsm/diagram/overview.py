@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+from .layout_arrows import sum_of
 from .model import Arc, Box, Diagram, id_part
 
 __all__ = ["overview_of"]
@@ -23,7 +25,13 @@ def overview_of(diagram: Diagram) -> Diagram:
             boxes.append(box)
         elif not any(each.inside for each in boxes):
             boxes.append(
-                Box(id=f"state-{id_part(name)}", name=name, meaning="A session is alive in these states.", inside=live)
+                Box(
+                    id=f"state-{id_part(name)}",
+                    name=name,
+                    meaning="A session is alive in these states.",
+                    inside=live,
+                    share=_share(diagram, live),
+                )
             )
     arcs: dict[tuple[str, str, str], Arc] = {}
     for arc in diagram.arcs:
@@ -32,14 +40,23 @@ def overview_of(diagram: Diagram) -> Diagram:
         if source != target:
             whole = f"arc-{id_part(source)}-{id_part(arc.trigger)}-{id_part(target)}"
             bare = replace(arc, guards=(), updates=(), command="", figure="")
-            arcs.setdefault((source, arc.trigger, target), replace(bare, id=whole, source=source, target=target))
+            one = arcs.get(
+                (source, arc.trigger, target), replace(bare, id=whole, source=source, target=target, taken=None)
+            )
+            arcs[source, arc.trigger, target] = replace(one, taken=sum_of([one.taken, arc.taken]))
     return replace(
         diagram,
         initial=name if diagram.initial in live else diagram.initial,
+        now=name if diagram.now in live else diagram.now,
         boxes=tuple(boxes),
         arcs=tuple(arcs.values()),
         frame=(),
     )
+
+
+def _share(diagram: Diagram, live: tuple[str, ...]) -> float | None:
+    shares = [box.share for box in diagram.boxes if box.name in live and box.share is not None]
+    return math.fsum(shares) if shares else None
 
 
 def _live(diagram: Diagram) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from .layout import Arrow, Kind, Layout, Line, Loop, Placed, Point, Rect, Style
-from .layout_arrows import said
+from .ink import Scheme, colours_of, number, rectangle, style_sheet, text_of
+from .layout import Arrow, Kind, Layout, Line, Loop, Placed, Point, Style
+from .layout_arrows import said, sum_of
 from .layout_place import layout_of
 from .layout_text import BOLD, SIZES
 from .model import Diagram
@@ -19,40 +19,10 @@ from .words import shown
 
 __all__ = ["draw", "svg"]
 
-_LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1c2733",
-    "soft": "#5a6775",
-    "frame": "#f6f8fa",
-    "edge": "#c5ced8",
-    "happy": "#0b7a69",
-    "happy-fill": "#e2f4ef",
-    "renewal": "#2158b8",
-    "renewal-fill": "#e6eefc",
-    "trouble": "#ad4e08",
-    "trouble-fill": "#fdf0e1",
-    "plain": "#596573",
-    "plain-fill": "#eef1f4",
-}
-_DARK = {
-    "paper": "#12171d",
-    "ink": "#e8edf2",
-    "soft": "#a3b0bd",
-    "frame": "#181f27",
-    "edge": "#3d4a58",
-    "happy": "#4fd0b4",
-    "happy-fill": "#11352e",
-    "renewal": "#86b4ff",
-    "renewal-fill": "#182c4b",
-    "trouble": "#f4ab5f",
-    "trouble-fill": "#3c2812",
-    "plain": "#a9b5c1",
-    "plain-fill": "#28313b",
-}
-_KINDS: tuple[Kind, ...] = ("happy", "renewal", "trouble", "plain")
 _INK: dict[Style, str] = {
     "name": "ink",
     "meaning": "soft",
+    "count": "line",
     "trigger": "ink",
     "guard": "soft",
     "command": "line",
@@ -63,7 +33,7 @@ CORNER = 9.0
 HEAD = 9.0
 
 
-def svg(diagram: Diagram, *, detail: Detail = "full", scheme: Literal["auto", "light", "dark"] = "auto") -> str:
+def svg(diagram: Diagram, *, detail: Detail = "full", scheme: Scheme = "auto") -> str:
     """
     Return the lifecycle as an SVG document, the same for the same diagram to the last byte.
 
@@ -78,19 +48,19 @@ def svg(diagram: Diagram, *, detail: Detail = "full", scheme: Literal["auto", "l
     return draw(diagram, layout_of(diagram, detail=detail), scheme=scheme)
 
 
-def draw(diagram: Diagram, layout: Layout, *, scheme: Literal["auto", "light", "dark"] = "auto") -> str:
+def draw(diagram: Diagram, layout: Layout, *, scheme: Scheme = "auto") -> str:
     """Return a picture whose parts have their places."""
-    colours = _DARK if scheme == "dark" else _LIGHT
-    width, height = _number(layout.width), _number(layout.height)
+    colours = colours_of(scheme)
+    width, height = number(layout.width), number(layout.height)
     names = ", ".join(shown(box.name) for box in diagram.boxes)
     parts = [
         # Some programs trim each stretch of a line by itself, unless the blanks are to be kept.
         '<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" class="sessionfsm" role="img" '
         'aria-labelledby="lifecycle-title lifecycle-desc" '
         f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="{FONTS}" font-size="13">',
-        f'<title id="lifecycle-title">{_text(f"Lifecycle: {diagram.name}")}</title>',
-        f'<desc id="lifecycle-desc">{_text(_description(diagram, names))}</desc>',
-        _style(scheme),
+        f'<title id="lifecycle-title">{text_of(f"Lifecycle: {diagram.name}")}</title>',
+        f'<desc id="lifecycle-desc">{text_of(_description(diagram, names))}</desc>',
+        style_sheet(scheme),
         f'<rect class="paper" width="{width}" height="{height}" rx="10" fill="{colours["paper"]}"/>',
         *_Drawing(diagram, layout, colours).parts(),
         "</svg>",
@@ -104,45 +74,18 @@ def _description(diagram: Diagram, names: str) -> str:
     return f"A state diagram with {len(diagram.boxes)} states ({names}) and {rows} rows. {begin}"
 
 
-def _style(scheme: str) -> str:
-    """
-    Return the style sheet: names for the colours, and which part has which.
-
-    Each part has its colour as an attribute, too, for programs that do not know custom properties.
-    """
-    values = _variables(_DARK if scheme == "dark" else _LIGHT)
-    dark = (
-        f"@media (prefers-color-scheme: dark) {{ .sessionfsm {{ {_variables(_DARK)} }} }}" if scheme == "auto" else ""
-    )
-    kinds = [f".{kind} {{ --line: var(--{kind}); --fill: var(--{kind}-fill); }}" for kind in _KINDS]
-    rules = [
-        f".sessionfsm {{ {values} }}",
-        *([dark] if dark else []),
-        *(f".sessionfsm {kind}" for kind in kinds),
-        *(f".sessionfsm .{name} {{ fill: var(--{name}); }}" for name in ("paper", "ink", "soft")),
-        ".sessionfsm .frame { fill: var(--frame); stroke: var(--edge); }",
-        ".sessionfsm .box { fill: var(--fill); stroke: var(--line); }",
-        ".sessionfsm .path { stroke: var(--line); }",
-        ".sessionfsm .line { fill: var(--line); }",
-    ]
-    return "<style>\n" + "\n".join(rules) + "\n</style>"
-
-
-def _variables(colours: Mapping[str, str]) -> str:
-    return " ".join(f"--{name}: {colour};" for name, colour in colours.items())
-
-
 class _Drawing:
     def __init__(self, diagram: Diagram, layout: Layout, colours: Mapping[str, str]) -> None:
         self._layout = layout
         self._colours = colours
-        self._initial = diagram.initial
+        self._now = diagram.now
         self._reasons = {arc.id: f"{said(arc)}: {arc.reason}" for arc in diagram.arcs}
+        self._taken = {arc.id: arc.taken for arc in diagram.arcs}
 
     def parts(self) -> Iterator[str]:
         layout = self._layout
         if layout.frame:
-            yield _rect(
+            yield rectangle(
                 layout.frame, 14, f'class="frame" fill="{self._colours["frame"]}" stroke="{self._colours["edge"]}"'
             )
         for arrow in layout.arrows:
@@ -159,8 +102,9 @@ class _Drawing:
         kind, colours = placed.kind, self._colours
         look = f'class="box" fill="{colours[f"{kind}-fill"]}" stroke="{colours[kind]}"'
         yield f'<g id={quoteattr(placed.box.id)} class="state {kind}">'
-        yield f"<title>{_text(': '.join(part for part in (placed.box.name, placed.box.meaning) if part))}</title>"
-        yield _rect(placed.rect, 10, f'{look} stroke-width="1.6"')
+        yield f"<title>{text_of(': '.join(part for part in (placed.box.name, placed.box.meaning) if part))}</title>"
+        here = placed.box.name == self._now
+        yield rectangle(placed.rect, 10, f'{look} stroke-width="{4 if here else 1.6}"')
         for line in placed.lines:
             yield self._line(line, kind)
         for loop in placed.loops:
@@ -171,36 +115,42 @@ class _Drawing:
         start, _ = self._layout.entry
         colour = self._colours["plain"]
         yield '<g class="entry plain"><title>Here a session begins, and ends.</title>'
-        yield f'<circle class="line" cx="{_number(start[0])}" cy="{_number(start[1])}" r="5" fill="{colour}"/>'
+        yield f'<circle class="line" cx="{number(start[0])}" cy="{number(start[1])}" r="5" fill="{colour}"/>'
         yield from self._path(self._layout.entry, "plain", 1.6)
         yield "</g>"
 
     def _arrow(self, arrow: Arrow) -> Iterator[str]:
-        yield f'<g class="arrow {arrow.kind}">'
+        yield f'<g class="arrow {arrow.kind}"{_faded(arrow.taken)}>'
         ways = [
-            f"<title>{_text(arrow.reason)}</title>",
-            *self._path(arrow.points, arrow.kind, 2.4 if arrow.kind == "happy" else 1.6),
+            f"<title>{text_of(arrow.reason)}</title>",
+            *self._path(arrow.points, arrow.kind, self._width(arrow)),
         ]
         yield from self._wrapped(ways, arrow.arcs, arrow.label)
-        yield from self._label(arrow.label, arrow.kind)
+        yield from self._label(arrow.label, arrow.kind, fading=bool(arrow.taken))
         yield "</g>"
 
+    def _width(self, arrow: Arrow) -> float:
+        """Return how wide an arrow is: the way of good polls stands out, or else the way that a run took."""
+        if arrow.taken is None:
+            return 2.4 if arrow.kind == "happy" else 1.6
+        return 2.6 if arrow.taken else 1.2
+
     def _loop(self, loop: Loop) -> Iterator[str]:
-        yield f'<g class="loop {loop.kind}">'
+        yield f'<g class="loop {loop.kind}"{_faded(loop.taken)}>'
         x, y = loop.icon
         r = 5.0
         tip = (x + r * math.cos(-0.35), y + r * math.sin(-0.35))
         colour = self._colours[loop.kind]
         sign = [
-            f"<title>{_text(loop.reason)}</title>",
+            f"<title>{text_of(loop.reason)}</title>",
             f'<path class="path" fill="none" stroke="{colour}" stroke-width="1.6" '
-            f'd="M{_number(x + r * 0.77)} {_number(y + r * 0.64)}'
-            f'A{_number(r)} {_number(r)} 0 1 1 {_number(tip[0])} {_number(tip[1])}"/>',
-            f'<path class="line" fill="{colour}" d="M{_number(tip[0] - 3.6)} {_number(tip[1] - 0.6)}'
-            f'L{_number(tip[0] + 3)} {_number(tip[1] - 1)}L{_number(tip[0] + 0.4)} {_number(tip[1] + 4)}Z"/>',
+            f'd="M{number(x + r * 0.77)} {number(y + r * 0.64)}'
+            f'A{number(r)} {number(r)} 0 1 1 {number(tip[0])} {number(tip[1])}"/>',
+            f'<path class="line" fill="{colour}" d="M{number(tip[0] - 3.6)} {number(tip[1] - 0.6)}'
+            f'L{number(tip[0] + 3)} {number(tip[1] - 1)}L{number(tip[0] + 0.4)} {number(tip[1] + 4)}Z"/>',
         ]
         yield from self._wrapped(sign, loop.arcs, loop.label)
-        yield from self._label(loop.label, loop.kind)
+        yield from self._label(loop.label, loop.kind, fading=bool(loop.taken))
         yield "</g>"
 
     def _wrapped(self, parts: Sequence[str], arcs: Iterable[Sequence[str]], label: Sequence[Line]) -> Iterator[str]:
@@ -212,12 +162,17 @@ class _Drawing:
         if ids:
             yield "</g>" * len(ids)
 
-    def _label(self, label: Sequence[Line], kind: Kind) -> Iterator[str]:
+    def _label(self, label: Sequence[Line], kind: Kind, *, fading: bool) -> Iterator[str]:
+        """Yield what is written at an arrow; *fading*: rows fade that the run did not come by, as it came by others."""
         for ids, lines in groupby(label, key=lambda line: line.arcs):
             if ids:
-                yield "".join(f'<g id={quoteattr(each)} class="arc">' for each in ids)
+                look = _faded(sum_of(self._taken[each] for each in ids)) if fading else ""
+                looks = [look, *[""] * (len(ids) - 1)]
+                yield "".join(
+                    f'<g id={quoteattr(each)} class="arc"{look}>' for each, look in zip(ids, looks, strict=True)
+                )
                 reasons = dict.fromkeys(self._reasons[each] for each in ids)
-                yield f"<title>{_text(chr(10).join(reasons))}</title>"
+                yield f"<title>{text_of(chr(10).join(reasons))}</title>"
             for line in lines:
                 yield self._line(line, kind)
             if ids:
@@ -225,12 +180,12 @@ class _Drawing:
 
     def _line(self, line: Line, kind: Kind) -> str:
         runs = "".join(self._run(run.text, run.style, kind) for run in line.runs)
-        return f'<text x="{_number(line.rect.x)}" y="{_number(line.baseline)}">{runs}</text>'
+        return f'<text x="{number(line.rect.x)}" y="{number(line.baseline)}">{runs}</text>'
 
     def _run(self, text: str, style: Style, kind: Kind) -> str:
         ink = _INK[style]
         look = (
-            f'class="{ink}" fill="{self._colours[kind if ink == "line" else ink]}" font-size="{_number(SIZES[style])}"'
+            f'class="{ink}" fill="{self._colours[kind if ink == "line" else ink]}" font-size="{number(SIZES[style])}"'
         )
         if style in BOLD:
             look += ' font-weight="bold"'
@@ -245,29 +200,34 @@ class _Drawing:
         dx, dy = (x - before[0]) / length, (y - before[1]) / length
         neck = (x - dx * HEAD * 0.8, y - dy * HEAD * 0.8)
         yield (
-            f'<path class="path" fill="none" stroke="{colour}" stroke-width="{_number(width)}" '
+            f'<path class="path" fill="none" stroke="{colour}" stroke-width="{number(width)}" '
             f'd="{_rounded([*points[:-1], neck])}"/>'
         )
         side = HEAD * 0.5
         base = (x - dx * HEAD, y - dy * HEAD)
         yield (
-            f'<path class="line" fill="{colour}" d="M{_number(x)} {_number(y)}'
-            f"L{_number(base[0] - dy * side)} {_number(base[1] + dx * side)}"
-            f'L{_number(base[0] + dy * side)} {_number(base[1] - dx * side)}Z"/>'
+            f'<path class="line" fill="{colour}" d="M{number(x)} {number(y)}'
+            f"L{number(base[0] - dy * side)} {number(base[1] + dx * side)}"
+            f'L{number(base[0] + dy * side)} {number(base[1] - dx * side)}Z"/>'
         )
+
+
+def _faded(taken: int | None) -> str:
+    """Return what makes a part fade that the run did not come by."""
+    return ' opacity="0.38"' if taken == 0 else ""
 
 
 def _rounded(points: Sequence[Point]) -> str:
     """Return a path through *points* with round corners."""
-    path = [f"M{_number(points[0][0])} {_number(points[0][1])}"]
+    path = [f"M{number(points[0][0])} {number(points[0][1])}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         start = _towards(corner, before)
         end = _towards(corner, after)
         path.append(
-            f"L{_number(start[0])} {_number(start[1])}"
-            f"Q{_number(corner[0])} {_number(corner[1])} {_number(end[0])} {_number(end[1])}"
+            f"L{number(start[0])} {number(start[1])}"
+            f"Q{number(corner[0])} {number(corner[1])} {number(end[0])} {number(end[1])}"
         )
-    path.append(f"L{_number(points[-1][0])} {_number(points[-1][1])}")
+    path.append(f"L{number(points[-1][0])} {number(points[-1][1])}")
     return "".join(path)
 
 
@@ -275,19 +235,3 @@ def _towards(corner: Point, other: Point) -> Point:
     length = math.dist(corner, other)
     part = min(CORNER, length / 2) / length if length else 0.0
     return corner[0] + (other[0] - corner[0]) * part, corner[1] + (other[1] - corner[1]) * part
-
-
-def _rect(rect: Rect, corner: float, look: str) -> str:
-    return (
-        f'<rect {look} x="{_number(rect.x)}" y="{_number(rect.y)}" width="{_number(rect.width)}" '
-        f'height="{_number(rect.height)}" rx="{_number(corner)}"/>'
-    )
-
-
-def _number(value: float) -> str:
-    """Return a coordinate to a tenth of a pixel; the last bits of a computation do not show."""
-    return f"{round(value, 1):g}" if abs(value) < 100_000 else f"{value:.1f}"
-
-
-def _text(text: str) -> str:
-    return escape("\n".join(shown(line) for line in text.split("\n")))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from sessionfsm.printable import printable
 
-__all__ = ["identifiers", "shown", "wrapped"]
+if TYPE_CHECKING:
+    from .model import Box, Diagram
+
+__all__ = ["identifiers", "share_of", "shown", "told", "wrapped"]
 
 
 def shown(text: str) -> str:
@@ -45,3 +49,24 @@ def wrapped(parts: Iterable[str], width: int) -> list[str]:
             lines.append("")
         lines[-1] = f"{lines[-1]} {part}".strip()
     return lines
+
+
+def told(diagram: Diagram, box: Box) -> str:
+    """Return what a run made of a state, in words; empty if no run is drawn."""
+    if box.share is None:
+        return ""
+    words = [f"{share_of(box.share)} of the time"] if box.share else []
+    if box.stays > 1:
+        words.append(f"{box.stays:,} stays")
+    if box.name == diagram.now:
+        words.append("the run ended here" if diagram.over else "here at the end")
+    return ", ".join(words) or "no time was spent here"
+
+
+def share_of(share: float) -> str:
+    """Return a part of a whole in per cent: never 0 % of what was there, nor 100 % of what was not all."""
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    if 0.995 <= share < 1 - 1e-9:
+        return "more than 99 %"
+    return f"{100 * share:.0f} %"
