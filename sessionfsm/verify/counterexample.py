@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +11,11 @@ from sessionfsm.lifecycle import Close, Command, Own, Poll, Renew, Trigger, Wait
 from .explore import Arc
 from .report import Finding
 
-__all__ = ["narrate", "ordered", "sequence_diagram", "steps"]
+__all__ = ["ANSWERS", "LOST", "PARTICIPANTS", "escaped", "narrate", "ordered", "sequence_diagram", "steps"]
 
 T = Trigger
 
-_ANSWERS = {
+ANSWERS: Mapping[str, str] = {
     T.SESSION_RENEWED: "ok",
     T.RENEWAL_FAILED: "no answer that means anything",
     T.SESSION_EXPIRED: "-14",
@@ -26,8 +26,13 @@ _ANSWERS = {
     T.POLL_FAILED: "an error",
     T.STORE_FAILED: "answered, but the batch cannot be committed",
 }
+"""What came back for a request, by what it came to; of a good poll see :func:`sequence_diagram`."""
 
-# What ends or begins something in a Mermaid diagram.
+LOST: Collection[str] = (T.SILENT, T.RENEWAL_FAILED)
+"""What a request comes to that is not answered."""
+
+PARTICIPANTS = ("participant S as session", "participant W as server")
+
 _PLAIN = str.maketrans({"#": " ", ";": ",", "\n": " ", "<": "below", ">": "above"})
 
 
@@ -102,36 +107,36 @@ def _plain(command: Command | None) -> dict[str, Any] | None:
 
 def sequence_diagram(finding: Finding) -> str:
     """Return the counterexample of *finding* as a Mermaid sequence diagram of the session and the server."""
-    lines = ["sequenceDiagram", "    participant S as session", "    participant W as server"]
+    lines = ["sequenceDiagram", *(f"    {each}" for each in PARTICIPANTS)]
     outstanding: Command | None = None
     for arc in finding.counterexample:
         lines += (f"    {line}" for line in _exchange(outstanding, arc))
         outstanding = arc.command if arc.command is not None or arc.move.trigger == T.CLOSED else outstanding
     lines += (f"    {line}" for line in _begun(outstanding))
-    lines.append(f"    Note over S,W: {_escaped(f'{finding.id}: {finding.why}')}")
+    lines.append(f"    Note over S,W: {escaped(f'{finding.id}: {finding.why}')}")
     return "\n".join(lines) + "\n"
 
 
 def _exchange(outstanding: Command | None, arc: Arc) -> Iterator[str]:
     trigger = arc.move.trigger
     match outstanding:
-        case Renew() | Poll() if trigger in _ANSWERS or trigger == T.POLLED:
+        case Renew() | Poll() if trigger in ANSWERS or trigger == T.POLLED:
             yield from _begun(outstanding)
-            lost = trigger in (T.SILENT, T.RENEWAL_FAILED)
+            lost = trigger in LOST
             news = "messages" if arc.move.news else "held, nothing new"
-            yield f"W-{'-x' if lost else '->>'}S: {_escaped(_ANSWERS.get(Trigger(trigger), news))}"
+            yield f"W-{'-x' if lost else '->>'}S: {escaped(ANSWERS.get(trigger, news))}"
         case Renew() | Poll():
             yield from _begun(outstanding)
-            yield f"Note over S: {_escaped(str(trigger))}"
+            yield f"Note over S: {escaped(str(trigger))}"
         case Wait() if trigger == T.RETRY_DUE:
             yield from _begun(outstanding)
         case Wait() | Own():
             yield from _begun(outstanding)
-            yield f"Note over S: {_escaped(str(trigger))}"
+            yield f"Note over S: {escaped(str(trigger))}"
         case Close():
             yield from _begun(outstanding)
         case None:
-            yield f"Note over S: {_escaped(str(trigger))}"
+            yield f"Note over S: {escaped(str(trigger))}"
 
 
 def _begun(outstanding: Command | None) -> Iterator[str]:
@@ -139,12 +144,13 @@ def _begun(outstanding: Command | None) -> Iterator[str]:
         case Renew():
             yield "S->>W: notifystart"
         case Poll():
-            yield f"S->>W: {_escaped(ordered(outstanding))}"
+            yield f"S->>W: {escaped(ordered(outstanding))}"
         case Close(notify=True):
             yield "S->>W: notifystop"
         case Wait() | Own():
-            yield f"Note over S: {_escaped(ordered(outstanding))}"
+            yield f"Note over S: {escaped(ordered(outstanding))}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return *text* without what ends or begins something in a Mermaid sequence diagram."""
     return text.translate(_PLAIN)

@@ -11,7 +11,7 @@ from sessionfsm.lifecycle import Machine
 
 from .tables import MACHINES
 
-__all__ = ["EXPORTS", "Export"]
+__all__ = ["EXPORTS", "RUN", "RUN_EXPORTS", "Export"]
 
 _WHOLE = ("json", "scxml")  # of these there is no overview
 
@@ -46,3 +46,17 @@ def _exports() -> Iterator[tuple[str, Export]]:
 
 
 EXPORTS = dict(_exports())
+
+RUN = "demo.jsonl"
+"""A run of ``sessionfsm demo --seed 7 --trace``, as it was recorded."""
+
+RUN_EXPORTS = {
+    f"demo-{name}{suffix}": options
+    for name, options in {
+        "path": "--view path",
+        "timeline": "--view timeline",
+        "sequence": "--view sequence --from 2 --to 8",
+    }.items()
+    for suffix in (".svg", ".mmd")
+} | {"demo.html": ""}
+"""What is drawn of that run, by the options of ``sessionfsm trace show``."""
