@@ -27,6 +27,7 @@ from sphinx.util.nodes import make_refnode
 import sessionfsm
 
 HERE = Path(__file__).parent
+DARK = re.compile(r"@media \(prefers-color-scheme: dark\) \{ (\.sessionfsm \{[^}]*\}) \}")
 
 project = "sessionfsm"
 author = "the sessionfsm authors"
@@ -51,6 +52,8 @@ html_title = f"sessionfsm {version}"
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 
 def find(name: str) -> object | None:
@@ -132,9 +135,36 @@ def links(page: Path, text: str) -> str:
     return re.sub(r"\]\(([^):#]+\.md)(?:#[^)]*)?\)", link, text)
 
 
+def pictures(env: BuildEnvironment, page: Path, text: str) -> str:
+    """
+    Return the text of a page in which the SVG of each picture stands itself.
+
+    So an arc says its reason to the pointer, names can be searched for, and the colours follow the theme that the
+    reader has chosen here, which need not be the one that the browser prefers.
+    """
+
+    def drawn(found: re.Match[str]) -> str:
+        file = (page.parent / found[2]).resolve()
+        env.note_dependency(str(file))  # a page is built anew when its picture is
+        svg = DARK.sub(
+            r'body[data-theme="dark"] \1\n'
+            r'@media (prefers-color-scheme: dark) { body:not([data-theme="light"]) \1 }',
+            file.read_text(encoding="utf-8"),
+        )
+        # Two pictures of one page have states in common, and an id is there once.
+        svg = re.sub(r'( id="|url\(#|href="#)', rf"\1{file.stem}-", svg)
+        svg = re.sub(
+            r'(?<=aria-labelledby=")[^"]+', lambda names: f"{file.stem}-{names[0]}".replace(" ", f" {file.stem}-"), svg
+        )
+        return f'```{{raw}} html\n<div class="picture">\n{svg}</div>\n```\n'
+
+    return re.sub(r"^!\[([^]]*)\]\(([^)]+\.svg)\)$", drawn, text, flags=re.MULTILINE)
+
+
 def read_page(app: Sphinx, name: str, source: list[str]) -> None:
     """Make of a page's Markdown what Sphinx needs."""
-    text = links(Path(app.env.doc2path(name)), source[0])
+    page = Path(app.env.doc2path(name))
+    text = pictures(app.env, page, links(page, source[0]))
     source[0] = {"index": contents, "reference/api": reference}.get(name, str)(text)
 
 
@@ -174,7 +204,7 @@ def ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
 
 
 def setup(app: Sphinx) -> None:
-    """Connect the above, and show Mermaid as the text that it is: a picture would take a script from elsewhere."""
+    """Connect the above, and show Mermaid as the text that it is: to draw it would take a script from elsewhere."""
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", keep_first_line, priority=400)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,32 @@ settings.register_profile("gate", derandomize=True)
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 if os.environ.get("CI"):
     settings.load_profile("gate")
+
+_HERE = Path(__file__).parent
+LONG = [
+    "testing_kit/test_suite.py",
+    "cli/test_cli_simulate.py",
+    "verify/test_mutants.py",
+    "lifecycle/test_seeded_bugs.py",
+    "diagram/test_scxml.py",
+    "testing_kit/test_suite_pages.py",
+    "test_no_hour_lock.py",
+    "examples/test_docs_build.py",
+    "examples/test_examples.py",
+    "cli/test_cli_processes.py",
+    "examples/test_tutorial_page.py",
+    "session/test_any_server.py",
+    "show/test_timeline.py",
+    "show/test_sequence.py",
+    "show/test_sequence_mermaid.py",
+    "durability/test_kills.py",
+    "durability/test_power_loss.py",
+]
+"""
+Files that take ten seconds and more, the longest first: `make test` begins with them.
+
+A file goes to one process; of a long one that is begun last the others would wait for the end.
+"""
 
 _MARK = "shows_secrets"
 _LIBRARY = logging.getLogger("sessionfsm")
@@ -38,6 +65,11 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_MARK}(reason): it has to show one of the suite's secrets, and says why")
     _watch_captures()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {_HERE / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(LONG)))
 
 
 def _watch_captures() -> None:

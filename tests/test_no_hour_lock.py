@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sessionfsm.errors import PolicyError
 from sessionfsm.lifecycle import Close, Lifecycle, Machine, Policy, Poll, Renew, Trigger, Wait, delay
-from sessionfsm.testing import ServerScript, Trial, faults
+from sessionfsm.testing import ServerScript, Trial, assert_session_safe, faults
 from sessionfsm.testing.virtual_time import Backend
 from sessionfsm.verify import explore, moves
 
@@ -267,3 +267,7 @@ def test_a_day_of_minus_14_has_no_hour_in_it(backend: Backend, renewal: Any, not
     assert max(later - earlier for earlier, later in pairwise(starts)) <= 300 + ROUNDING_S + 1
     assert life.log[-1].good or life.log[-2].good
     assert life.verdict().violations == ()
+    assert_session_safe(life.server.log, policy=life.policy, slack_s=ROUNDING_S)
+    assert life.monitor.violations == []
+    assert life.late_sends() == []
+    assert life.ready

@@ -17,7 +17,7 @@ FORMS = ("smtlib", "promela")
 
 _EPILOG = """\
 Everything that the machine can reach is searched, whatever server, network and chance do. A property is proved,
-refuted by the shortest run that breaks it, or undecided. What each one says: docs/explanation/lifecycle.md.
+refuted by the shortest run that breaks it, or undecided. What each one says: docs/explanation/what-is-proved.md.
 
 MODULE:ATTR is a Table, a Machine, or a function that takes a policy and returns one of them.
 

@@ -34,7 +34,7 @@ def assert_session_safe(
     """
     Fail, with a readable trace, unless *subject* is safe.
 
-    A **definition** is searched whole: every property P0 to P19 must be proved (docs/explanation/lifecycle.md).
+    A **definition** is searched whole: every property P0 to P19 must be proved (docs/explanation/what-is-proved.md).
 
     - a :class:`~sessionfsm.Machine`; a :class:`~sessionfsm.Policy`, on the lifecycle that it asks for; a table, on
       *policy* or the default one.

@@ -1,4 +1,4 @@
-"""Decide P0 to P19 (docs/explanation/lifecycle.md) on the reachable graph of a running machine."""
+"""Decide P0 to P19 (docs/explanation/what-is-proved.md) on the reachable graph of a running machine."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_the_first_line_that_differs_is_named(tmp_path: Path, capfd: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--format", "png"], ExitCode.MISUSE, "invalid choice"),
+        (["--format", "pdf"], ExitCode.MISUSE, "invalid choice"),
         (["--detail", "half"], ExitCode.MISUSE, "invalid choice"),
         (["--format", "json", "--detail", "overview"], ExitCode.MISUSE, "no overview of it: leave the detail out"),
         (["--format", "scxml", "--detail", "overview"], ExitCode.MISUSE, "no overview of it: leave the detail out"),

@@ -14,7 +14,7 @@ import pytest
 from tests.examples.pages import DOCS, text
 
 NAMES = re.findall(r"^- `([\w.]+)`", text("reference/api.md"), re.MULTILINE)
-PACKAGES = ("lifecycle", "session", "store", "ilink", "trace", "verify", "diagram", "config", "testing")
+PACKAGES = ("lifecycle", "session", "store", "ilink", "trace", "verify", "diagram", "show", "config", "testing")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,29 @@ def test_the_pages_load_nothing_from_elsewhere(built: Path) -> None:
         for match in foreign.finditer(file.read_text(encoding="utf-8"))
     ]
     assert found == []
+
+
+def test_a_picture_is_there_itself_and_follows_the_reader(built: Path) -> None:
+    """Its arcs say their reasons, its colours are those of the theme that is chosen, and each id is there once."""
+    shown = []
+    for source in DOCS.rglob("*.md"):
+        pictures = re.findall(r"^!\[.+\]\((.+)\)$", source.read_text(encoding="utf-8"), re.MULTILINE)
+        if not pictures:
+            continue
+        shown += [Path(picture).name for picture in pictures]
+        page = (built / source.relative_to(DOCS).with_suffix(".html")).read_text(encoding="utf-8")
+        assert len(re.findall('<svg [^>]*class="sessionfsm[" ]', page)) == len(pictures)
+        assert page.count('body[data-theme="dark"] .sessionfsm {') == len(pictures)
+        assert page.count('body:not([data-theme="light"]) .sessionfsm {') == len(pictures)
+        ids = Counter(re.findall(r' id="([^"]+)"', page))
+        assert [each for each, times in ids.items() if times > 1] == []
+        assert set(" ".join(re.findall(r'aria-labelledby="([^"]+)"', page)).split()) <= set(ids)
+    assert {"lifecycle.svg", "lifecycle-overview.svg", "official-client.svg"} <= set(shown)
+    lifecycle = (built / "explanation" / "lifecycle.html").read_text(encoding="utf-8")
+    assert (
+        "<title>session_lapsed: the session was lost while the poll was held: it is renewed at once</title>"
+        in lifecycle
+    )
 
 
 def test_the_reference_says_what_each_name_is(built: Path) -> None:

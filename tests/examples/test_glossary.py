@@ -36,7 +36,7 @@ def test_each_word_is_explained_once() -> None:
 
 
 def test_every_link_into_a_page_meets_a_heading() -> None:
-    """A link such as ``lifecycle.md#what-is-proved`` leads to that section, as GitHub and the built pages name it."""
+    """A link such as ``proof-of-the-proof.md#figures`` leads to that section, as GitHub and the built pages name it."""
     wrong = []
     for page in sorted(DOCS.rglob("*.md")):
         for target, anchor in LINKS.findall(page.read_text(encoding="utf-8")):

@@ -3,50 +3,26 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
-SUITE = "sessionfsm.testing.suite"
+from tests.examples.pages import snippets
+from tests.testing_kit.suite_runs import BRIEF, BROKEN, SUITE, pytest_in
 
-BROKEN = """
-from dataclasses import replace
-from sessionfsm.lifecycle import Order, table_for
-
-def table(policy):
-    ours = table_for(policy)
-    rows = [
-        replace(row, target="active", order=Order.POLL) if row.trigger in ("retry_due", "wake") else row
-        for row in ours.rows
-    ]
-    return replace(ours, name="naive", rows=tuple(rows))
-"""
-
-BRIEF = """
-from hypothesis import settings
-settings.register_profile("brief", max_examples=10)
-settings.load_profile("brief")
-"""
-
-
-def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a folder as somebody at a shell does."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
+DAYS = "test_a_day_of_minus_14_is_lived_through"
+"""Four days of virtual time are most of what the suite costs; on this machine tests/test_no_hour_lock.py lives them."""
 
 
 def test_the_suite_passes_on_the_default(tmp_path: Path) -> None:
-    """All of it, in a project whose tests are called otherwise, and where warnings are errors."""
+    """All of it but three of its days, in a project whose tests are called otherwise, and where warnings are errors."""
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nfilterwarnings = error\npython_files = check_*.py\npython_functions = check_*\n"
     )
-    done = pytest_in(tmp_path, "--pyargs", SUITE, "-v")
+    done = pytest_in(tmp_path, "--pyargs", SUITE, "-v", "-k", f"not {DAYS} or (denied and asyncio)")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("PASSED") == 32
+    assert done.stdout.count("PASSED") == 29
+    assert "29 passed, 3 deselected" in done.stdout
     titles = re.findall(r"test_property\[(P\d+: .*?)\] PASSED", done.stdout)
     assert [title.partition(":")[0] for title in titles] == [f"P{number}" for number in range(20)]
 
@@ -113,19 +89,9 @@ def test_the_options_are_there_for_the_suite_only(tmp_path: Path) -> None:
     assert "unrecognized arguments: --policy" in done.stderr
 
 
-def test_the_example_project_passes(tmp_path: Path) -> None:
-    """Its own tests, as its README says; and its policy goes through the search."""
-    project = shutil.copytree(DOCS / "example-project", tmp_path / "bot")
-    done = pytest_in(project)
-    assert done.returncode == 0, done.stdout
-    assert "8 passed" in done.stdout
-    assert "--policy policy.toml" in (project / "README.md").read_text()
-    assert pytest_in(project, "--pyargs", f"{SUITE}.test_by_search", "--policy", "policy.toml").returncode == 0
-
-
 def test_a_table_that_is_proved_passes_what_samples_it(tmp_path: Path) -> None:
     """A trigger of one's own may come where it has no row, and its pause may add to a silence, as the proof allows."""
-    (table, _) = snippets("run-the-suite.md")
+    (table, _) = snippets("how-to/run-the-suite.md", "python")
     mended = table.replace("target=State.ACTIVE, order=Order.POLL", "target=State.RECOVERING, order=Order.RENEW")
     (tmp_path / "nights.py").write_text(mended, encoding="utf-8")
     (tmp_path / "conftest.py").write_text(BRIEF)
@@ -133,36 +99,3 @@ def test_a_table_that_is_proved_passes_what_samples_it(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, "--pyargs", f"{SUITE}.test_by_walking", "--machine", "nights:table", "-k", chosen)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
-
-
-def snippets(page: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (DOCS / "how-to" / page).read_text(encoding="utf-8"), re.DOTALL)
-
-
-def test_what_the_page_on_handlers_shows_is_run(tmp_path: Path) -> None:
-    """All of its snippets, one after the other, are a test module that passes."""
-    found = snippets("test-your-handlers.md")
-    (tmp_path / "test_page.py").write_text("\n\n".join(found), encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    done = pytest_in(tmp_path)
-    assert done.returncode == 0, done.stdout
-    assert "13 passed" in done.stdout
-
-
-def test_what_the_page_on_the_suite_shows_is_run(tmp_path: Path) -> None:
-    """Its table is refuted with the very lines that it prints; its tests pass; and mended, as it says, P1 holds."""
-    page = (DOCS / "how-to" / "run-the-suite.md").read_text(encoding="utf-8")
-    table, tests = snippets("run-the-suite.md")
-    (tmp_path / "nights.py").write_text(table, encoding="utf-8")
-    (tmp_path / "test_page.py").write_text(tests, encoding="utf-8")
-    (tmp_path / "conftest.py").write_text(BRIEF)
-    command = ["--pyargs", f"{SUITE}.test_by_search", "--machine", "nights:table", "-k", "P1:"]
-    assert f"pytest {' '.join(command)}\n" in page
-    printed = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
-    refuted = pytest_in(tmp_path, *command)
-    assert refuted.returncode == 1
-    assert printed[0] in refuted.stdout
-    mended = table.replace("target=State.ACTIVE, order=Order.POLL", "target=State.RECOVERING, order=Order.RENEW")
-    (tmp_path / "nights.py").write_text(mended, encoding="utf-8")
-    assert pytest_in(tmp_path, *command).returncode == 0
-    assert pytest_in(tmp_path, "test_page.py").returncode == 0
