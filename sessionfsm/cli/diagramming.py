@@ -6,17 +6,15 @@ import argparse
 import io
 from itertools import zip_longest
 
-from sessionfsm.diagram import FORMATS, diagram_of, format_of, png
+from sessionfsm.diagram import FORMATS, diagram_of, format_of
 
+from .drawings import put
 from .exit_codes import ExitCode
-from .lines import LineWriter, standard_output
 from .options import machine_of
 from .problems import CommandError, one_line
-from .writing import replace_file, write_bytes
 
 __all__ = ["diagram"]
 
-_MOST_LINES = 1_000_000
 _LONGEST_CHECKED = 16_777_216  # bytes; a thousand times what any lifecycle takes
 _SHOWN = 50
 
@@ -29,21 +27,10 @@ def diagram(args: argparse.Namespace) -> int:
     machine = machine_of(args)
     chosen = FORMATS["svg" if name == "png" else name]
     drawn = chosen.render(diagram_of(machine, figures=chosen.figures or args.policy is not None), detail=args.detail)
-    data = png(drawn) if name == "png" else drawn.encode("utf-8")
-    if args.output is not None:
-        replace_file(args.output, data)
-        return ExitCode.OK
-    if name == "png":
-        write_bytes(data)
-        return ExitCode.OK
     if args.check is not None:
         _compare(args.check, drawn)
         drawn = f"{one_line(args.check)}: as the table has it\n"
-    writer = LineWriter(standard_output(), limit=_MOST_LINES)
-    for line in drawn.removesuffix("\n").split("\n"):
-        writer.put(line)
-    writer.close()
-    writer.check()
+    put(drawn, dots=name == "png", output=args.output)
     return ExitCode.OK
 
 

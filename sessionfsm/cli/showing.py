@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import BinaryIO
 
-from sessionfsm.diagram import mermaid, png, svg
+from sessionfsm.diagram import mermaid, svg
 from sessionfsm.printable import printable
 from sessionfsm.show import (
     MOST_RECORDS,
@@ -23,17 +23,17 @@ from sessionfsm.show import (
     timeline_mermaid,
     timeline_svg,
 )
+from sessionfsm.show.sequence_story import MOST
 from sessionfsm.trace.words import words_of
 
+from .drawings import put
 from .exit_codes import ExitCode
-from .lines import LineWriter, standard_output
 from .problems import CommandError, one_line
 from .trace_files import machine_asked_for, source_of
-from .writing import replace_file, say, write_bytes
+from .writing import say
 
 __all__ = ["show"]
 
-_MOST_LINES = 1_000_000
 _SUFFIXES = {
     ".svg": "svg",
     ".png": "png",
@@ -64,19 +64,8 @@ def show(args: argparse.Namespace) -> int:
     )
     if run.note:
         say(one_line(f"sessionfsm: note: {called}: {run.note}: it is drawn on what was asked for"))
-    drawn = _drawn(run, "svg" if name == "png" else name, args)
-    data = png(drawn) if name == "png" else drawn.encode("utf-8")
-    if args.output is not None:
-        replace_file(args.output, data)
-        return ExitCode.OK
-    if name == "png":
-        write_bytes(data)
-        return ExitCode.OK
-    writer = LineWriter(standard_output(), limit=_MOST_LINES)
-    for line in drawn.removesuffix("\n").split("\n"):
-        writer.put(line)
-    writer.close()
-    writer.check()
+    dots = name == "png"
+    put(_drawn(run, "svg" if dots else name, args), dots=dots, output=args.output)
     return ExitCode.OK
 
 
@@ -116,7 +105,7 @@ def _drawn(run: Run, name: str, args: argparse.Namespace) -> str:
         return page(run, sequence=sequence_svg(run, scheme="light"))
     if name == "text":
         return "".join(f"{line}\n" for line in _lines(run))
-    most = args.most or 40
+    most = args.most or MOST
     match args.view or "path", name:
         case "timeline", "svg":
             return timeline_svg(run)

@@ -6,8 +6,10 @@ import os
 import secrets
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from .exit_codes import ExitCode
 from .problems import CommandError, unwritable
@@ -22,32 +24,33 @@ def write_out(text: str) -> None:
     Raises:
         CommandError: If it cannot be written.
     """
-    if sys.stdout is None:  # what the interpreter makes of a descriptor that is closed
-        raise CommandError("standard output is closed; send it somewhere, at least to /dev/null", ExitCode.FAILED)
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter would try once more at its end
-    except OSError as error:
-        raise CommandError(unwritable(error), ExitCode.FAILED) from None
+    with _standard_output() as out:
+        out.write(text)
+        out.flush()
 
 
 def write_bytes(data: bytes) -> None:
     """
-    Write *data*, which is no text, to standard output.
+    The same with *data* that is no text.
 
     Raises:
-        CommandError: If that is a terminal, or it cannot be written.
+        CommandError: If standard output is a terminal, or it cannot be written.
     """
-    if sys.stdout is not None and sys.stdout.isatty():
-        raise CommandError("this is no text for a terminal; name a file with --output, or send it to one")
-    write_out("")
+    with _standard_output() as out:
+        if out.isatty():
+            raise CommandError("this is no text for a terminal; name a file with --output, or send it to one")
+        out.buffer.write(data)
+        out.buffer.flush()
+
+
+@contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    if sys.stdout is None:  # what the interpreter makes of a descriptor that is closed
+        raise CommandError("standard output is closed; send it somewhere, at least to /dev/null", ExitCode.FAILED)
     try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        yield sys.stdout
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter would try once more at its end
     except OSError as error:
         raise CommandError(unwritable(error), ExitCode.FAILED) from None
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from .layout_arrows import sum_of
-from .model import Arc, Diagram
+from .model import Arc, Diagram, sum_of
 
 __all__ = ["Arrow", "arrows", "loops", "row_sources", "shared"]
 

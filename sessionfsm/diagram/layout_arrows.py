@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .layout import Kind
-from .model import Arc, Diagram
+from .model import Arc, Diagram, sum_of
 from .terms import Detail
 
-__all__ = ["Bundle", "bundles_of", "frame_of", "kind_of_state", "said", "sum_of"]
+__all__ = ["Bundle", "bundles_of", "frame_of", "kind_of_state", "said"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +83,6 @@ def kind_of_state(diagram: Diagram, name: str) -> Kind:
         return "plain"
     kinds = Counter(_kind(arc.command) for arc in diagram.arcs if arc.target == name)
     return max(kinds, key=lambda kind: kinds[kind]) if kinds else "plain"
-
-
-def sum_of(counts: Iterable[int | None]) -> int | None:
-    """Return how often arcs were taken in all; ``None`` if no run is drawn."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
 
 
 def _same(arc: Arc) -> tuple[object, ...]:

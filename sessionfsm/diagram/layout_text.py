@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .layout import Line, Rect, Run, Style
-from .layout_arrows import Bundle, sum_of
-from .model import Arc
+from .layout_arrows import Bundle
+from .model import Arc, sum_of
 from .text_width import fits, text_width
 from .words import shown
 

@@ -12,7 +12,7 @@ from .overview import overview_of
 from .terms import Detail
 from .words import identifiers, shown, told, wrapped
 
-__all__ = ["mermaid"]
+__all__ = ["mermaid", "plain"]
 
 LIVE = "live"
 WIDTH = 24
@@ -82,10 +82,10 @@ def mermaid(diagram: Diagram, *, detail: Detail = "full") -> str:
 
 
 def _inside(diagram: Diagram, box: Box, ids: Mapping[str, str]) -> Iterator[str]:
-    run = filter(None, [_plain(told(diagram, box).replace("%", "percent"))])
-    lines = [*run, *map(_plain, box.inside), *(_row(arc) for arc in loops(diagram, box.name))]
+    run = filter(None, [plain(told(diagram, box).replace("%", "percent"))])
+    lines = [*run, *map(plain, box.inside), *(_row(arc) for arc in loops(diagram, box.name))]
     if lines or ids[box.name] != box.name:
-        for text in (_plain(box.name), *lines):
+        for text in (plain(box.name), *lines):
             yield f"    {ids[box.name]} : {text}"
 
 
@@ -115,14 +115,15 @@ def _row(arc: Arc) -> str:
 def _parts(arc: Arc) -> list[str]:
     """Return the trigger and its guards, cut where a line may end."""
     taken = [f"{arc.taken:,} ×"] if arc.taken else []
-    return [*taken, _plain(arc.trigger), *listed([_plain(guard) for guard in arc.guards], "[", "]")]
+    return [*taken, plain(arc.trigger), *listed([plain(guard) for guard in arc.guards], "[", "]")]
 
 
 def _command(command: str, figure: str) -> list[str]:
-    return ([f"→ {_plain(command)}"] if command else []) + ([f"({_plain(figure)})"] if figure else [])
+    return ([f"→ {plain(command)}"] if command else []) + ([f"({plain(figure)})"] if figure else [])
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return *text* in one line, without what Mermaid takes for its own."""
     # An underscore at the edge of a word begins emphasis; a wide one does not.
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", "\N{FULLWIDTH LOW LINE}", shown(text))
     return " ".join(line.translate(_PLAIN).split())

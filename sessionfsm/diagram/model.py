@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sessionfsm.lifecycle import Ladder, Machine, Order, OwnOrder, Pause, Perform, Policy, Table
 from sessionfsm.lifecycle.table import limits
 
-__all__ = ["Arc", "Box", "Diagram", "diagram_of", "id_part"]
+__all__ = ["Arc", "Box", "Diagram", "diagram_of", "id_part", "sum_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +173,12 @@ def _figure(order: Order | OwnOrder, policy: Policy) -> str:
 
 def _range(first: float, last: float) -> str:
     return f"{first:g} s" if first == last else f"{first:g} s … {last:g} s"
+
+
+def sum_of(counts: Iterable[int | None]) -> int | None:
+    """Return how often arcs were taken in all; ``None`` if no run is drawn."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def id_part(name: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from .layout_arrows import sum_of
-from .model import Arc, Box, Diagram, id_part
+from .model import Arc, Box, Diagram, id_part, sum_of
 
 __all__ = ["overview_of"]
 

@@ -9,10 +9,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from .ink import Scheme, colours_of, number, rectangle, style_sheet, text_of
 from .layout import Arrow, Kind, Layout, Line, Loop, Placed, Point, Style
-from .layout_arrows import said, sum_of
+from .layout_arrows import said
 from .layout_place import layout_of
 from .layout_text import BOLD, SIZES
-from .model import Diagram
+from .model import Diagram, sum_of
 from .terms import Detail
 from .text_width import FONTS
 from .words import shown

@@ -8,7 +8,8 @@ session. :func:`run_diagram` is its path through the lifecycle, to be drawn by :
 from .page import MOST_REPLAYED, page
 from .path import run_diagram
 from .reading import MOST_RECORDS, read_run
-from .run import End, Request, Run, SendMark, Stay, StepMark, Waiting, run_from, run_of
+from .recorded import run_from, run_of
+from .run import End, Request, Run, SendMark, Stay, StepMark, Waiting
 from .sequence import sequence_mermaid, sequence_svg
 from .timeline import timeline_mermaid, timeline_svg
 

@@ -14,11 +14,12 @@ from sessionfsm.errors import DefinitionError
 
 from .page_data import page_data
 from .page_totals import totals
-from .page_words import counted, told_of_end
+from .page_words import told_of_end
 from .path import run_diagram
 from .run import Run
 from .timeline import timeline_svg
 from .times import length_of, moment_of
+from .words import counted
 
 __all__ = ["MOST_REPLAYED", "page"]
 

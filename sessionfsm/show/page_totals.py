@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from sessionfsm.diagram.ink import text_of
@@ -29,10 +28,10 @@ def totals(run: Run) -> str:
 def _states(run: Run) -> Iterator[tuple[str, str, str]]:
     whole = run.until_s - run.from_s
     for at, box in enumerate(run.diagram.boxes):
-        lengths = [stay.until_s - stay.from_s for stay in run.stays if stay.state == box.name]
-        there = math.fsum(lengths)
+        there = run.time_in(box.name)
+        was = any(stay.state == box.name for stay in run.stays)
         share = f" ({share_of(there / whole)})" if there and whole else ""
-        yield f"state-{at}", f"in {text_of(box.name)}", f"{length_of(there)}{share}" if lengths else "never"
+        yield f"state-{at}", f"in {text_of(box.name)}", f"{length_of(there)}{share}" if was else "never"
 
 
 def _counts(run: Run) -> Iterator[tuple[str, str, str]]:

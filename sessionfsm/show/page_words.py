@@ -6,9 +6,9 @@ from sessionfsm.lifecycle import Trigger
 
 from .run import Request, Run, SendMark, Waiting
 from .times import length_of
+from .words import REQUESTS, counted
 
 __all__ = [
-    "counted",
     "name_of_request",
     "name_of_wait",
     "told_of_end",
@@ -17,17 +17,10 @@ __all__ = [
     "told_of_wait",
 ]
 
-_NAMES = {"poll": "poll", "renew": "renewal (notifystart)", "close": "close (notifystop)"}
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
-
 
 def name_of_request(request: Request) -> str:
     """Return what was asked of the server."""
-    return counted(request.polls, "quiet poll") if request.counted else _NAMES[request.kind]
+    return counted(request.polls, "quiet poll") if request.counted else REQUESTS[request.kind]
 
 
 def told_of_request(request: Request) -> str:

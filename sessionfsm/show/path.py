@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import replace
 
@@ -42,6 +41,6 @@ def counts_of(run: Run) -> Counter[str]:
 
 
 def _visited(box: Box, run: Run) -> Box:
-    lengths = [stay.until_s - stay.from_s for stay in run.stays if stay.state == box.name]
+    stays = sum(stay.state == box.name for stay in run.stays)
     whole = run.until_s - run.from_s
-    return replace(box, share=math.fsum(lengths) / whole if whole else float(bool(lengths)), stays=len(lengths))
+    return replace(box, share=run.time_in(box.name) / whole if whole else float(stays > 0), stays=stays)

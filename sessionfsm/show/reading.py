@@ -15,7 +15,8 @@ from sessionfsm.trace import BrokenOff, RunLine, Torn, read_trace
 from sessionfsm.trace.machines import Against, machine_for
 from sessionfsm.trace.reader import name_of
 
-from .run import End, Run, run_from, signals_up
+from .recorded import run_from
+from .run import End, Run, signals_up
 
 __all__ = ["MOST_RECORDS", "read_run"]
 

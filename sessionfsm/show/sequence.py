@@ -14,14 +14,13 @@ from .run import Run
 from .sequence_layout import CLIENT, HALF, SERVER, WIDTH, Bar, Flag, Pill, Placed, Sheet, place
 from .sequence_mermaid import sequence_mermaid
 from .sequence_rows import Answered, Asked, Changed, Row, Waited
-from .sequence_story import story_of
-from .sequence_words import NAMES, PATHS, moment, short
+from .sequence_story import MOST, story_of
+from .sequence_words import NAMES, PATHS, moment
 from .times import moment_of
+from .words import cut_off
 
 __all__ = ["sequence_mermaid", "sequence_svg"]
 
-MOST = 40
-"""Exchanges that are told, unless more are asked for: a picture as long as a few screens."""
 HEAD = 9.0
 CROSS = 4.5
 _INK: Mapping[Style, str] = {
@@ -52,7 +51,7 @@ def sequence_svg(run: Run, *, scheme: Scheme = "auto", most: int = MOST) -> str:
         DefinitionError: If *most* is less than one.
     """
     story = story_of(run, most=most)
-    title = f"{short(run.whose, 80)}, {moment(run.from_s)} to {moment(run.until_s)}"
+    title = f"{cut_off(run.whose, 80)}, {moment(run.from_s)} to {moment(run.until_s)}"
     subtitle = f"The run began {moment_of(run.began_s)}. Each row has its time since then; the picture is not to scale."
     sheet = place(story, run.diagram, title, subtitle)
     colours = colours_of(scheme)
@@ -210,7 +209,7 @@ def _tip(row: Row) -> str:
         case Answered(exchange=exchange):
             told = ", ".join(filter(None, (f"{NAMES[exchange.kind]}: {exchange.answer}", exchange.seen)))
         case Changed():
-            told = f"{short(row.trigger)}: {short(row.source)} → {short(row.target)}\n{short(row.reason)}"
+            told = f"{cut_off(row.trigger)}: {cut_off(row.source)} → {cut_off(row.target)}\n{cut_off(row.reason)}"
         case Waited():
             told = ", ".join(filter(None, (row.what, row.end)))
     return f"{moment(row.at_s)}: {told}"

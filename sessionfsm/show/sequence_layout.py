@@ -13,7 +13,8 @@ from sessionfsm.diagram.layout_text import GLUE, Block, block
 from sessionfsm.diagram.text_width import MARGIN as WIDENED
 
 from .sequence_rows import Answered, Asked, Changed, Exchange, Row, Story, Waited
-from .sequence_words import NAMES, moment, short
+from .sequence_words import NAMES, moment
+from .words import cut_off
 
 __all__ = ["CLIENT", "SERVER", "WIDTH", "Bar", "Flag", "Pill", "Placed", "Sheet", "place"]
 
@@ -211,12 +212,12 @@ class _Placing:
         x, room = (BESIDE, SERVER - HALF - 14 - BESIDE) if changes else (TEXT, ROOM)
         told = _text(
             room,
-            (("trigger", short(row.trigger)), ("meaning", _beside(short(row.reason)))),
-            (("meaning", short(row.detail)),) if row.detail else (),
+            (("trigger", cut_off(row.trigger)), ("meaning", _beside(cut_off(row.reason)))),
+            (("meaning", cut_off(row.detail)),) if row.detail else (),
         )
         kind = kind_of_state(self._diagram, row.target)
-        signals: list[tuple[Kind, str]] = [("trouble", f"signal {short(name)} is up") for name in row.raised]
-        signals += [(kind, f"signal {short(name)} is down") for name in row.cleared]
+        signals: list[tuple[Kind, str]] = [("trouble", f"signal {cut_off(name)} is up") for name in row.raised]
+        signals += [(kind, f"signal {cut_off(name)} is down") for name in row.cleared]
         texts = [_text(room - FLAG, (("command", words),)) for _, words in signals]
         y = self._y + 2
         height = told.height + sum(text.height for text in texts)
@@ -251,21 +252,21 @@ class _Placing:
         self._state = state
         kind = kind_of_state(self._diagram, state)
         meaning = next((box.meaning for box in self._diagram.boxes if box.name == state), "")
-        pill = self._pill(state, CLIENT, y, kind, PILL_ROOM, f"{short(state)}: {short(meaning)}")
+        pill = self._pill(state, CLIENT, y, kind, PILL_ROOM, f"{cut_off(state)}: {cut_off(meaning)}")
         self._since = pill.rect.bottom
         return pill
 
     def _leave(self, y: float) -> None:
         """End the bar of the state, or of the wait, at *y*; another one begins."""
         style: BarStyle = "gap" if self._waiting else "state"
-        tip = self._waiting.what if self._waiting else short(self._state)
+        tip = self._waiting.what if self._waiting else cut_off(self._state)
         kind = kind_of_state(self._diagram, self._state)
         if y > self._since:
             self._bars.append(Bar(style=style, kind=kind, x=CLIENT, top=self._since, bottom=y, tip=tip))
         self._since = y
 
     def _pill(self, name: str, x: float, y: float, kind: Kind, room: float, tip: str) -> Pill:
-        text = _text(room, (("command", short(name)),))
+        text = _text(room, (("command", cut_off(name)),))
         rect = Rect(x=x - text.width / 2 - 10, y=y, width=text.width + 20, height=text.height + 8)
         # A text is some percent narrower than the room that is kept for it: so it looks as if it were in the middle.
         pill = Pill(kind=kind, rect=rect, lines=text.at(x - text.width / 2 / WIDENED, y + 4), tip=tip)

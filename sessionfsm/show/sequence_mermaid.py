@@ -9,9 +9,10 @@ from sessionfsm.verify.counterexample import PARTICIPANTS, escaped
 
 from .run import Run
 from .sequence_rows import Answered, Asked, Changed, Row, Waited
-from .sequence_story import story_of
-from .sequence_words import NAMES, moment, short
+from .sequence_story import MOST, story_of
+from .sequence_words import NAMES, moment
 from .times import moment_of
+from .words import cut_off
 
 __all__ = ["sequence_mermaid"]
 
@@ -22,7 +23,7 @@ WIDTH = 60
 _MORE = str.maketrans({"$": " ", "%": " ", "&": "+", "\\": "/"})
 
 
-def sequence_mermaid(run: Run, *, most: int = 40) -> str:
+def sequence_mermaid(run: Run, *, most: int = MOST) -> str:
     """
     Return what session and server said to each other as Mermaid text, with the words of the counterexamples.
 
@@ -33,11 +34,11 @@ def sequence_mermaid(run: Run, *, most: int = 40) -> str:
         DefinitionError: If *most* is less than one.
     """
     story = story_of(run, most=most)
-    title = f"{short(run.whose, 80)}, {moment(run.from_s)} to {moment(run.until_s)}"
+    title = f"{cut_off(run.whose, 80)}, {moment(run.from_s)} to {moment(run.until_s)}"
     lines = [
         *PARTICIPANTS,
         f"Note over S,W: {_plain(title)}<br/>{_plain(f'The run began {moment_of(run.began_s)}')}",
-        f"Note over S: {_plain(f'state {short(story.state)}')}",
+        f"Note over S: {_plain(f'state {cut_off(story.state)}')}",
         *(line for row in story.rows for line in _row(row)),
         *(f"Note over S,W: {_plain(sentence)}" for sentence in story.end),
     ]
@@ -62,11 +63,11 @@ def _row(row: Row) -> Iterator[str]:
 
 
 def _told(row: Changed, time: str) -> Iterator[str]:
-    change = f": {short(row.source)} → {short(row.target)}" if row.source != row.target else ""
-    yield f"{time} {short(row.trigger)}{change}"
-    yield from filter(None, (short(row.reason), short(row.detail)))
-    yield from (f"signal {short(name)} is up" for name in row.raised)
-    yield from (f"signal {short(name)} is down" for name in row.cleared)
+    change = f": {cut_off(row.source)} → {cut_off(row.target)}" if row.source != row.target else ""
+    yield f"{time} {cut_off(row.trigger)}{change}"
+    yield from filter(None, (cut_off(row.reason), cut_off(row.detail)))
+    yield from (f"signal {cut_off(name)} is up" for name in row.raised)
+    yield from (f"signal {cut_off(name)} is down" for name in row.cleared)
 
 
 def _plain(text: str) -> str:

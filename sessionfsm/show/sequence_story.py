@@ -13,10 +13,14 @@ from sessionfsm.verify.counterexample import LOST, ordered
 from .run import Run, SendMark, StepMark, Waiting
 from .sequence_gather import Gathered, gathered
 from .sequence_rows import Answered, Asked, Changed, Exchange, Outcome, Row, Story, Waited
-from .sequence_words import answer, asked, counted, moment, second, short, waited
+from .sequence_words import NAMES, answer, asked, moment, second, waited
 from .times import length_of
+from .words import counted, cut_off
 
-__all__ = ["story_of"]
+__all__ = ["MOST", "story_of"]
+
+MOST = 40
+"""Exchanges that are told, unless more are asked for: a picture as long as a few screens."""
 
 NOTES = 3
 """
@@ -150,15 +154,14 @@ class _Teller:
 
     def _exchange(self, told: Gathered | SendMark) -> Exchange:
         if isinstance(told, SendMark):
+            detail = cut_off(told.detail.removeprefix(f"{NAMES['send']}: "))
             return Exchange(
                 kind="send",
                 from_s=told.from_s,
                 until_s=max(told.from_s, told.until_s),
                 asked=asked("send", None, 1),
-                answer=short(told.failed) or "ok",
-                seen=", ".join(
-                    filter(None, (_after(told.until_s - told.from_s), short(told.detail.removeprefix("sendmessage: "))))
-                ),
+                answer=cut_off(told.failed) or "ok",
+                seen=", ".join(filter(None, (_after(told.until_s - told.from_s), detail))),
                 outcome="good" if not told.failed else "bad" if told.failed in _REFUSED else "lost",
                 number=None,
             )
@@ -211,7 +214,7 @@ class _Teller:
             case "torn":
                 yield "The record breaks off in the middle of a line: its process was killed."
             case "broken_off":
-                yield f"The file could not be written any more: {short(self._run.why)}."
+                yield f"The file could not be written any more: {cut_off(self._run.why)}."
             case "open" | "cut":
                 yield f"Told up to {moment(self._run.until_s)}."
 

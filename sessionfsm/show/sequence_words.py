@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 
-from sessionfsm.diagram.words import shown
 from sessionfsm.lifecycle import Command, Own, Poll, Trigger, Wait
 from sessionfsm.verify.counterexample import ANSWERS, ordered
 
 from .run import Request, Waiting
 from .times import length_of
+from .words import counted, cut_off
 
 __all__ = [
     "NAMES",
     "PATHS",
     "answer",
     "asked",
-    "counted",
     "moment",
     "second",
-    "short",
     "waited",
 ]
 
@@ -32,8 +30,6 @@ PATHS = {
     "send": "ilink/bot/sendmessage",
 }
 """The same as it stands in a URL (docs/reference/protocol.md, section 2)."""
-LONGEST = 300
-"""Characters of somebody else's text that are written."""
 
 
 def moment(seconds: float) -> str:
@@ -56,17 +52,6 @@ def second(seconds: float) -> str:
     return f"{math.floor(seconds * 1000) / 1000:.3f}".rstrip("0").rstrip(".")
 
 
-def counted(count: int, one: str) -> str:
-    """Return how many of something there are."""
-    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
-
-
-def short(text: str, most: int = LONGEST) -> str:
-    """Return somebody else's words in one line that has an end."""
-    line = shown(text[: 4 * most])
-    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1]}…"
-
-
 def asked(kind: str, command: Command | None, count: int) -> str:
     """Return what was asked: as it was ordered, if that is known."""
     if count > 1:
@@ -86,7 +71,7 @@ def answer(request: Request, count: int, *, quiet: bool) -> tuple[str, str]:
     news = counted(request.news, "message") if request.news else ""
     if quiet:
         return news or "quiet", "the last one began" if count > 1 else ""
-    detail = short(request.detail.removeprefix(f"{NAMES[request.kind]}: "))
+    detail = cut_off(request.detail.removeprefix(f"{NAMES[request.kind]}: "))
     match request.trigger:
         case Trigger.POLLED | Trigger.HURRIED if news:
             return news, detail
@@ -97,7 +82,7 @@ def answer(request: Request, count: int, *, quiet: bool) -> tuple[str, str]:
         case trigger if trigger in ANSWERS:
             return ANSWERS[trigger], detail
         case trigger:
-            return f"given up: {short(trigger)}", detail
+            return f"given up: {cut_off(trigger)}", detail
 
 
 def waited(command: Command | None, waiting: Waiting | None, wait_s: float | None) -> tuple[str, str]:
@@ -115,11 +100,11 @@ def waited(command: Command | None, waiting: Waiting | None, wait_s: float | Non
         end = f"cut short after {length_of(waiting.until_s - waiting.from_s)}"
     else:
         end = "" if wait_s is not None else f"took {length_of(waiting.until_s - waiting.from_s)}"
-    name = short(waiting.what) if waiting else ""
+    name = cut_off(waiting.what) if waiting else ""
     match command:
         case Own():
-            return short(ordered(command)), end
+            return cut_off(ordered(command)), end
         case Wait() if wait_s is not None:
-            return f"wait {length_of(wait_s)} ({short(command.ladder)}, wait {command.attempt})", end
+            return f"wait {length_of(wait_s)} ({cut_off(command.ladder)}, wait {command.attempt})", end
         case _:
             return f"wait {length_of(wait_s)} ({name})" if wait_s is not None else f"perform {name}", end

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionfsm.diagram.layout import Kind
-from sessionfsm.diagram.mermaid import _plain as plain
+from sessionfsm.diagram.mermaid import plain
 
 from .run import Run
 from .timeline_cells import Cell, Scale, cells_of
 from .timeline_lanes import Lane, lanes_of
 from .timeline_time import TIMES
-from .timeline_tips import cut_off
 from .times import length_of, moment_of
+from .words import cut_off
 
 __all__ = ["MOST_TASKS", "timeline_mermaid"]
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from sessionfsm.diagram.layout import Kind
 from sessionfsm.diagram.layout_arrows import kind_of_state
+from sessionfsm.diagram.words import share_of
 
 from .run import Request, Run, SendMark, Stay, StepMark, Waiting
 from .timeline_time import TIMES
@@ -104,12 +105,11 @@ def lanes_of(run: Run) -> tuple[Lane, ...]:
 
 def _states(run: Run, kinds: Mapping[str, Kind]) -> list[Lane]:
     known = {box.name: number for number, box in enumerate(run.diagram.boxes)}
-    times = dict.fromkeys(known, 0.0)
     stays: dict[str, list[Stay]] = {}
     for stay in run.stays:
         stays.setdefault(stay.state, []).append(stay)
-        times[stay.state] += stay.until_s - stay.from_s
     whole = run.until_s - run.from_s
+    times = {name: run.time_in(name) for name in stays}
     longest = sorted(stays, key=lambda name: (-times[name], known[name]))
     own = longest if len(longest) <= MOST_STATES else longest[: MOST_STATES - 1]
     lanes = [
@@ -145,10 +145,7 @@ def _states(run: Run, kinds: Mapping[str, Kind]) -> list[Lane]:
 def _share(time_s: float, whole_s: float) -> str:
     if not whole_s:
         return length_of(time_s)
-    percent = 100 * time_s / whole_s
-    # Neither 0 % nor 100 % is said of what was there, and was not all.
-    share = "< 1" if 0 < percent < 1 else "> 99" if 99 < percent < 100 else f"{percent:.0f}"
-    return f"{share} % · {length_of(time_s)}"
+    return f"{share_of(time_s / whole_s)} · {length_of(time_s)}"
 
 
 def _requests(run: Run) -> list[Lane]:

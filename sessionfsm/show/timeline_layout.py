@@ -16,8 +16,9 @@ from .run import Run
 from .timeline_cells import Cell, Scale, cells_of
 from .timeline_lanes import Lane, lanes_of
 from .timeline_time import tick_steps, tick_words, ticks
-from .timeline_tips import at_words, cut_off
+from .timeline_tips import at_words
 from .times import length_of, moment_of
+from .words import cut_off
 
 __all__ = ["LABEL", "SMALL", "TITLE", "Panel", "Placed", "Sheet", "beside", "cut_to", "placed"]
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from sessionfsm.diagram.words import shown
-
 from .run import Request, SendMark, Stay, StepMark, Waiting
 from .timeline_cells import Cell
 from .timeline_lanes import Lane, Mark, Raised
 from .times import length_of
+from .words import REQUESTS, counted, cut_off
 
-__all__ = ["at_words", "cut_off", "tip_of"]
-
-LONGEST = 200
-"""Characters of somebody else's words in a tooltip, which a picture has thousands of."""
-
-_NAMES = {"poll": "poll", "renew": "renewal (notifystart)", "close": "notifystop"}
+__all__ = ["at_words", "tip_of"]
 
 
 def tip_of(cell: Cell, lane: Lane) -> str:
@@ -34,13 +28,6 @@ def at_words(time_s: float) -> str:
     return f"{time_s:,.3f} s" if abs(time_s) < 3600 else f"{length_of(time_s)} ({time_s:,.3f} s)"
 
 
-def cut_off(text: str, most: int = LONGEST) -> str:
-    """Return somebody else's words in one line that is not too long."""
-    # What is far too long is cut before anything is done with it.
-    line = shown(text[: most * 4])
-    return line if len(line) <= most and len(text) <= most * 4 else f"{line[:most]}…"
-
-
 def _between(from_s: float, until_s: float) -> str:
     return f"from {at_words(from_s)} to {at_words(until_s)}"
 
@@ -56,11 +43,11 @@ def _of_mark(mark: Mark, lane: Lane) -> list[str]:
         case Stay():
             return [f"{cut_off(about.state)}: {length_of(about.until_s - about.from_s)}", _when(mark)]
         case Request() if lane.look == "dot":
-            several = _several(mark.count, "message")
+            messages = counted(mark.count, "message")
             when = _between(about.from_s, about.until_s) if about.polls > 1 else f"at {at_words(about.until_s)}"
             # Of a poll that was only counted the beginning is known.
             when = f"after {at_words(about.from_s)}" if about.counted and about.polls == 1 else when
-            return [f"{several}, {when}", _told_in(about)]
+            return [f"{messages}, {when}", _told_in(about)]
         case Request():
             return _of_request(about)
         case Waiting():
@@ -76,22 +63,18 @@ def _of_mark(mark: Mark, lane: Lane) -> list[str]:
             return _of_step(about)
 
 
-def _several(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def _of_request(request: Request) -> list[str]:
-    news = _several(request.news, "message")
+    news = counted(request.news, "message")
     length = length_of(request.until_s - request.from_s)
     if request.counted:
         first, last = at_words(request.from_s), at_words(request.until_s)
         return [
-            f"{_several(request.polls, 'quiet poll')}: {news}",
+            f"{counted(request.polls, 'quiet poll')}: {news}",
             f"the first started at {first}, the last at {last}" if request.polls > 1 else f"started at {first}",
             _told_in(request),
         ]
     lines = [
-        f"{_NAMES[request.kind]}: {cut_off(request.trigger)}" + (f", {news}" if request.news else ""),
+        f"{REQUESTS[request.kind]}: {cut_off(request.trigger)}" + (f", {news}" if request.news else ""),
         f"at {at_words(request.from_s)}, for {length}",
         cut_off(request.detail),
     ]

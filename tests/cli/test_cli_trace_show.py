@@ -13,6 +13,7 @@ import pytest
 
 from sessionfsm.cli import ExitCode, main
 from sessionfsm.cli.trace import FORMATS, VIEWS
+from sessionfsm.show.sequence_story import MOST
 from tests.trace.recorded import parsed, unparsed, whole_run
 
 VIEWS_AND_FORMATS = [(view, each) for view in VIEWS for each in ("mermaid", "svg")]
@@ -166,6 +167,7 @@ def test_a_drawing_does_not_take_the_place_of_its_trace(path: Path, capfd: pytes
 def test_the_help_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "show", "--help"]) == ExitCode.OK
     shown = capsys.readouterr().out
+    assert f"at most (default: {MOST})" in " ".join(shown.split())
     for name in (*VIEWS, *FORMATS):
         assert re.search(rf"^  {name} ", shown, re.MULTILINE)
 

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from sessionfsm.diagram import FORMATS, Arc, Detail, Diagram, diagram_of, dot, markdown, mermaid, overview_of, plantuml
 from sessionfsm.diagram import text as terminal
 from sessionfsm.diagram.arrows import arrows, shared
-from sessionfsm.diagram.mermaid import _plain
+from sessionfsm.diagram.mermaid import plain
 from sessionfsm.diagram.text import COLUMNS, _width
 from sessionfsm.diagram.words import identifiers, shown
 from sessionfsm.lifecycle import Machine, Policy, Table, table_for
@@ -67,9 +67,9 @@ def test_mermaid_draws_it(name: str, detail: Detail) -> None:
     diagram = diagram_of(MACHINES[name])
     texts, edges = drawn_by_mermaid(mermaid(diagram, detail=detail))
     drawn = overview_of(diagram) if detail == "overview" else diagram
-    assert {_plain(box.name) for box in drawn.boxes} <= set(texts)
+    assert {plain(box.name) for box in drawn.boxes} <= set(texts)
     words = {word for line in texts for word in line.split()}
-    assert {_plain(arc.trigger) for arc in drawn.arcs} <= words
+    assert {plain(arc.trigger) for arc in drawn.arcs} <= words
     assert edges == len(arrows_of(drawn)) + 2
 
 
@@ -77,7 +77,7 @@ def test_mermaid_draws_hostile_words_as_words() -> None:
     """Markup, statements and keywords in somebody's names are text in the picture, and make no arrows."""
     diagram = diagram_of(Machine(table=hostile_table(HOSTILE[:8])))
     texts, edges = drawn_by_mermaid(mermaid(diagram))
-    assert {_plain(box.name) for box in diagram.boxes} <= set(texts)
+    assert {plain(box.name) for box in diagram.boxes} <= set(texts)
     assert edges == len(arrows_of(diagram)) + 2
 
 

@@ -15,7 +15,7 @@ from sessionfsm.errors import ILinkError
 from sessionfsm.examples import official_client
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.session import Record, SendRecord
-from sessionfsm.show.run import Run, run_from
+from sessionfsm.show import Run, run_from
 from sessionfsm.testing import Bench, faults, run
 
 __all__ = ["Lived", "bug", "lived", "long_run"]

@@ -23,8 +23,8 @@ from sessionfsm import DefinitionError, TraceWriter
 from sessionfsm.examples import quiet_hours
 from sessionfsm.lifecycle import Machine, Memory, Own, Policy, Poll, Renew, Wait
 from sessionfsm.session import Quiet, Record, SendRecord
+from sessionfsm.show import Run, run_from
 from sessionfsm.show.reading import read_run
-from sessionfsm.show.run import Run, run_from
 from sessionfsm.show.sequence import sequence_svg
 from tests.diagram.test_svg import SVG, WILD, contrast, flaws_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from sessionfsm import DefinitionError
 from sessionfsm.lifecycle import Machine
-from sessionfsm.show.run import run_from
+from sessionfsm.show import run_from
 from sessionfsm.show.sequence import sequence_mermaid, sequence_svg
 from sessionfsm.verify import decide
 from sessionfsm.verify.counterexample import sequence_diagram

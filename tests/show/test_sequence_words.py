@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionfsm.lifecycle import Poll, Renew
-from sessionfsm.show.sequence_words import asked, moment, second, short
+from sessionfsm.show.sequence_words import asked, moment, second
+from sessionfsm.show.words import cut_off
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_poll_is_asked_as_it_was_ordered() -> None:
 
 def test_a_long_text_ends_and_says_so() -> None:
     """Of 10,000 characters 300 are written; what is short is written whole, in one line."""
-    assert short("a\nb") == "a b"
-    assert short("x" * 300) == "x" * 300
-    assert short("x" * 10_000) == "x" * 299 + "…"
-    assert short(" " * 10_000 + "x").endswith("…")
+    assert cut_off("a\nb") == "a b"
+    assert cut_off("x" * 300) == "x" * 300
+    assert cut_off("x" * 10_000) == "x" * 299 + "…"
+    assert cut_off(" " * 10_000 + "x").endswith("…")

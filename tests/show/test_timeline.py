@@ -21,7 +21,7 @@ from sessionfsm import DefinitionError
 from sessionfsm.examples import quiet_hours
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.session import Quiet
-from sessionfsm.show.run import Run, SendMark, run_from, run_of
+from sessionfsm.show import Run, SendMark, run_from, run_of
 from sessionfsm.show.timeline import timeline_mermaid, timeline_svg
 from sessionfsm.show.timeline_lanes import lanes_of
 from sessionfsm.show.timeline_time import TIMES

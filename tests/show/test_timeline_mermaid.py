@@ -10,7 +10,7 @@ from collections.abc import Callable
 import mermaidx
 import pytest
 
-from sessionfsm.diagram.mermaid import _plain as plain
+from sessionfsm.diagram.mermaid import plain
 from sessionfsm.show.run import Run
 from sessionfsm.show.timeline import timeline_mermaid
 from sessionfsm.show.timeline_gantt import MOST_TASKS

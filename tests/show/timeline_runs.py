@@ -9,7 +9,7 @@ from typing import Any
 from sessionfsm.lifecycle import Close, Machine, Memory, Poll, Renew, Wait
 from sessionfsm.lifecycle.terms import Ladder
 from sessionfsm.session import Quiet, Record, SendRecord
-from sessionfsm.show.run import Run, Stay, run_from
+from sessionfsm.show import Run, Stay, run_from
 from tests.diagram.tables import HOSTILE, hostile_table
 
 __all__ = ["HOSTILE_TEXT", "build", "busy", "few", "hostile", "in_states", "sent", "uneven", "wait_of"]
