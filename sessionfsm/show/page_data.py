@@ -12,7 +12,7 @@ from sessionfsm.lifecycle import Memory
 from sessionfsm.verify.counterexample import ordered
 
 from .page_words import name_of_request, name_of_wait, told_of_request, told_of_send, told_of_wait
-from .run import Run, StepMark
+from .run import Run, StepMark, signals_up
 
 __all__ = ["COLUMNS", "page_data"]
 
@@ -106,7 +106,7 @@ class _Writer:
         self._kinds = {box.name: kind_of_state(run.diagram, box.name) for box in run.diagram.boxes}
         self._arcs = {arc.id: at for at, arc in enumerate(run.diagram.arcs)}
         self._bad = {request.number for request in run.requests if not request.good}
-        self._up = list(run.up)
+        self._up = run.up
 
     def text(self, text: str) -> int:
         found = self._numbers.get(text)
@@ -121,8 +121,7 @@ class _Writer:
         record, quiet = step.record, step.record.quiet
         # The monotonic clock of a run begins anywhere; the steps count from its beginning.
         began = record.at_s - step.at_s
-        self._up = [each for each in self._up if each not in record.cleared]
-        self._up += [each for each in record.raised if each not in self._up]
+        self._up = signals_up(self._up, [record])
         return [
             record.number,
             _time(step.at_s),
