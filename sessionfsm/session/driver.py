@@ -95,6 +95,7 @@ class Driver:
         self.history: deque[Record] = deque(maxlen=history)
         self.closed = anyio.Event()
         self.polls = 0
+        self.says_goodbye = True  # not after another login of the same user (docs/reference/protocol.md, section 2.4)
         self._own = dict(own or {})
         performed = lifecycle.operations
         if missing := sorted(set(performed) - set(self._own)):
@@ -176,6 +177,11 @@ class Driver:
             with suppress(RuntimeError):  # the event loop has ended
                 return anyio.current_time()
         return time.monotonic() + self._clock_offset_s
+
+    @property
+    def last_good_s(self) -> float | None:
+        """When the last good poll ended, on the monotonic clock; ``None`` before there was one."""
+        return self._last_good_s
 
     def health(self) -> Health:
         """Return how the session is now. May be called from any thread."""
@@ -296,7 +302,7 @@ class Driver:
         deadline = self._drain_until_s
         async with anyio.create_task_group() as group:
             group.start_soon(self.operations.commit_rest, deadline)
-            if command.notify:
+            if command.notify and self.says_goodbye:
                 group.start_soon(self._notify_stop, policy.notifystop_deadline_s)
             with anyio.CancelScope(deadline=deadline):
                 await self.inbox.wait_empty_handed()
@@ -304,7 +310,7 @@ class Driver:
 
     async def _notify_stop(self, deadline_s: float) -> None:
         try:
-            await self.operations.client.notify_stop(deadline_s=deadline_s)
+            await self.operations.say_goodbye(deadline_s)
         except ILinkError as error:
             logger.info("%s: the goodbye was not heard: %s", self.operations.account, error)
 

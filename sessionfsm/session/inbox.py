@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -59,6 +59,7 @@ class Inbox:
         self._unmarked: list[Stored] = []  # handled, but the store could not be told yet
         self._telling: set[int] = set()  # handled, and the store is being told
         self._passes = 0  # how often the store was read from its beginning
+        self.on_parked: Callable[[], object] | None = None  # called for each message that is set aside
         self._held = 0
         self._closed = False
         self._ended = False
@@ -211,6 +212,8 @@ class Inbox:
             # Not parked: it comes again, and the store is asked again.
             park, attempts = False, min(attempts, ATTEMPTS - 1)
         finally:
+            if is_open and park and self.on_parked is not None:
+                self.on_parked()
             if is_open and not park:
                 self._return(replace(stored, attempts=attempts, error=words))
                 self._not_before[stored.sender] = anyio.current_time() + _RETRY_FIRST_S * 2 ** (attempts - 1)

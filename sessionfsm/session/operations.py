@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import anyio
 
@@ -45,9 +46,12 @@ from sessionfsm.lifecycle import (
 from sessionfsm.secret import Secret
 from sessionfsm.store import Batch, Committed, Credentials, CredentialStore, Incoming, StoreWriter
 
-__all__ = ["Operations", "Seen"]
+__all__ = ["Gate", "Operations", "Seen"]
 
 logger = logging.getLogger("sessionfsm")
+
+Gate: TypeAlias = Callable[[str], Awaitable[object]]
+"""Is awaited, with the server's address, before a request that belongs to a new beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,8 @@ class Operations:
         committed: Called with the answer to every commit that brought messages.
         recheck: Called when the store may hold messages that no answer has told of.
         token: What the client authenticates with, to notice when there is another.
+        base_url: Where the client's server is, for the gate.
+        gate: Awaited before each renewal, each poll on a new connection, and the goodbye; no deadline runs meanwhile.
         cursor: Where the next poll goes on.
         last_poll_s: When the last poll was started.
         under_way_s: When the request that is out was started; ``None`` before it is. What records it sets it back.
@@ -100,6 +106,8 @@ class Operations:
     committed: Callable[[Committed], None]
     recheck: Callable[[], None]
     token: Secret
+    base_url: str
+    gate: Gate | None = None
     cursor: Secret | None = None
     last_poll_s: float = -math.inf
     under_way_s: float | None = None
@@ -124,6 +132,8 @@ class Operations:
     async def poll(self, command: Poll) -> Seen:
         """Poll once and commit what came."""
         await anyio.sleep_until(self.last_poll_s + command.pace_s)
+        if command.fresh and self.gate is not None:
+            await self.gate(self.base_url)
         started = self.last_poll_s = self.under_way_s = anyio.current_time()
         deadline = started + self.poll_deadline_s
         try:
@@ -180,6 +190,9 @@ class Operations:
         """
         Commit what is only in memory, read the credentials again, call ``notifystart``.
 
+        The deadline is for these three. What the gate takes comes on top: else a thousand sessions that wait for their
+        turn would fail by the deadline, and begin to wait anew.
+
         Args:
             adopted: Called when other credentials were found and taken, before ``notifystart``.
         """
@@ -193,14 +206,16 @@ class Operations:
         except StoreError as error:
             self.trouble = str(error)
             return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=self.trouble)
-        started = anyio.current_time()
-        if started >= deadline:
+        left_s = deadline - anyio.current_time()
+        if left_s <= 0:
             # There is no time left to call it, and a renewal that did not call it must not count as one.
             self.trouble = "the store left no time for the renewal"
             return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=self.trouble)
-        self.under_way_s = started
+        if self.gate is not None:
+            await self.gate(self.base_url)
+        started = self.under_way_s = anyio.current_time()
         try:
-            await self.client.notify_start(deadline_s=deadline - started)
+            await self.client.notify_start(deadline_s=left_s)
         except ILinkError as error:
             seen = _seen(error, started)
             if isinstance(error, StatusError) and error.status in NO_HANDSHAKE and not self._told_no_handshake:
@@ -244,6 +259,16 @@ class Operations:
         except StoreError as error:
             lost = sum(len(batch.messages) for batch in self._uncommitted)
             logger.error("%s: %d messages could not be committed before the end: %s", self.account, lost, error)
+
+    async def say_goodbye(self, deadline_s: float) -> None:
+        """Call ``notifystop``, unless the gate keeps it waiting for so long that nobody waits for it any more."""
+        by = anyio.current_time() + deadline_s
+        if self.gate is not None:
+            with anyio.CancelScope(deadline=by) as turn:
+                await self.gate(self.base_url)
+            if turn.cancelled_caught:
+                return
+        await self.client.notify_stop(deadline_s=max(by - anyio.current_time(), 0.0))
 
     async def _acquire(self, account: str, by: float) -> None:
         """
@@ -342,6 +367,7 @@ class Operations:
                 store.release(before if adopted else account)
         logger.warning("%s: other credentials were found and are used now (account %s)", before, account)
         self.account, self.token, self.cursor, self._hint_ms = account, found.token, cursor, None
+        self.base_url = found.base_url
         return True
 
     def _say_once(self, words: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,7 +15,7 @@ import anyio.abc
 
 from sessionfsm.errors import CredentialsMissing, DefinitionError, ILinkError, PropertyBroken, SessionFSMError
 from sessionfsm.identity import account_id
-from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent, parse_message
+from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, ILinkClient, Message, Sent
 from sessionfsm.ilink.headers import stripped
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.secret import Secret
@@ -32,11 +31,11 @@ from sessionfsm.store import (
     StoreWriter,
 )
 
-from .cancellation import cancelled_from_outside
+from .delivery import HANDLER_LIMIT_S, Delivery, Handler, check_limits, message_of
 from .driver import Driver, OwnOperation, WaitLength
 from .health import Health
 from .inbox import Inbox
-from .operations import Operations
+from .operations import Gate, Operations
 from .records import Observer, Quiet, Record, SendObserver, SendRecord, Witness
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _STORE_DEADLINE_S = 2.0  # a send goes out without its context token rather than wait longer for the store
-_HANDLER_LIMIT_S = 300.0
 
 logger = logging.getLogger("sessionfsm")
 
@@ -90,6 +88,9 @@ class Session:
         history: How many records :attr:`history` keeps, and how many :attr:`sends`.
         every_poll: Record good polls that change nothing as well; otherwise they are counted in the next record. A
             :class:`~sessionfsm.session.Witness` among the observers turns it on.
+        gate: Awaited with the server's address before each renewal, each poll on a new connection, and the goodbye: by
+            it a :class:`~sessionfsm.SessionManager` spreads what many sessions do at once. The deadlines of requests
+            begin after it.
 
     Attributes:
         machine: What its lifecycle runs on.
@@ -121,6 +122,7 @@ class Session:
         observers: Iterable[Observer] = (),
         history: int = 256,
         every_poll: bool = False,
+        gate: Gate | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         if token is None:
@@ -164,6 +166,8 @@ class Session:
                 committed=self._committed,
                 recheck=self._inbox.recheck,
                 token=secret,
+                base_url=DEFAULT_BASE_URL if base_url is None else base_url,
+                gate=gate,
             ),
             self._inbox,
             own=operations or {},
@@ -179,7 +183,6 @@ class Session:
             witness.begin_run(machine)
         self._group: anyio.abc.TaskGroup | None = None
         self._entered = False
-        self._not_awaited = ""  # what a handler has returned that is not async
         self._at_work: dict[int, anyio.CancelScope] = {}  # handlers, by their task
 
     @property
@@ -394,10 +397,10 @@ class Session:
 
     async def deliver(
         self,
-        handler: Callable[[Message], Awaitable[object]],
+        handler: Handler,
         *,
         at_once: int = 16,
-        limit_s: float | None = _HANDLER_LIMIT_S,
+        limit_s: float | None = HANDLER_LIMIT_S,
     ) -> None:
         """
         Call *handler* for each message until the session stops.
@@ -413,18 +416,21 @@ class Session:
         Raises:
             DefinitionError: If *at_once* is below 1, *limit_s* is not above 0, or the handler is no async function.
         """
-        if at_once < 1:
-            raise DefinitionError(f"at_once is {at_once}; it must be at least 1")
-        if limit_s is not None and not limit_s > 0:
-            raise DefinitionError(f"limit_s is {limit_s}; it must be above 0, or None for no limit")
-        async with anyio.create_task_group() as group:
-            for _ in range(at_once):
-                group.start_soon(self._serve, handler, math.inf if limit_s is None else limit_s, group.cancel_scope)
-        if self._not_awaited:
-            raise DefinitionError(
-                f"the handler returned {self._not_awaited}, which cannot be awaited: write it as 'async def', "
-                "and await what it calls"
-            )
+        check_limits(at_once, limit_s)
+        await self._deliver(handler, at_once=at_once, limit_s=limit_s)
+
+    async def _deliver(
+        self, handler: Handler, *, at_once: int, limit_s: float | None, slots: anyio.Semaphore | None = None
+    ) -> None:
+        await Delivery(
+            self._inbox,
+            handler,
+            closed=self._driver.closed,
+            at_work=self._at_work,
+            at_once=at_once,
+            limit_s=limit_s,
+            slots=slots,
+        ).run()
 
     async def _live(self) -> None:
         """Run to the end; handlers that have not ended by then are cut off, but for who has asked for the end."""
@@ -434,49 +440,6 @@ class Session:
             for task, scope in self._at_work.items():
                 if not self._inbox.excused(task):
                     scope.cancel()
-
-    async def _serve(
-        self, handler: Callable[[Message], Awaitable[object]], limit_s: float, everybody: anyio.CancelScope
-    ) -> None:
-        me = anyio.get_current_task().id
-        while (stored := await self._inbox.next()) is not None:
-            if everybody.cancel_called:  # woken by the handler that has just ended everything
-                self._inbox.put_back(stored)
-                return
-            try:
-                with anyio.move_on_after(limit_s) as scope:
-                    self._at_work[me] = scope
-                    outcome: object = handler(_message(stored))
-                    if not inspect.isawaitable(outcome):
-                        self._not_awaited = type(outcome).__name__
-                        self._inbox.put_back(stored)
-                        everybody.cancel()
-                        return
-                    await outcome
-                if scope.cancelled_caught and self._driver.closed.is_set():
-                    logger.warning(
-                        "%s: the handler of message %d did not end in time, and the message comes again",
-                        stored.account,
-                        stored.number,
-                    )
-                    self._inbox.put_back(stored)
-                    continue
-                if scope.cancelled_caught:
-                    raise TimeoutError(f"no end after {limit_s:g} s")
-            except (Exception, SystemExit) as error:
-                logger.exception("%s: the handler of message %d raised", stored.account, stored.number)
-                await self._inbox.failed(stored, error)
-            except BaseException as error:
-                if cancelled_from_outside(error):
-                    everybody.cancel()
-                    self._inbox.put_back(stored)
-                    raise
-                logger.error("%s: the handler of message %d was cancelled from within", stored.account, stored.number)
-                await self._inbox.failed(stored, error)
-            else:
-                await self._inbox.done(stored)
-            finally:
-                self._at_work.pop(me, None)
 
     def _committed(self, committed: Committed) -> None:
         self._inbox.arrived(committed.new)
@@ -505,7 +468,7 @@ class _Messages:
         self._last = await self._inbox.next()
         if self._last is None:
             raise StopAsyncIteration
-        return _message(self._last)
+        return message_of(self._last)
 
     def __del__(self) -> None:
         # The loop was left with a message in hand: another loop may have it.
@@ -528,10 +491,3 @@ def _stored_login(credentials: CredentialStore | None, account: str | None) -> C
     if login is None:
         raise CredentialsMissing(f"no credentials are stored for account {account}: log in first")
     return login
-
-
-def _message(stored: Stored) -> Message:
-    message = parse_message(stored.body)
-    if message is None:  # only what was a message is stored
-        raise AssertionError(f"message {stored.number} of {stored.account} is no JSON object")
-    return message

@@ -72,6 +72,7 @@ async def world(
     policy: Policy | None = None,
     server: FakeServer | None = None,
     store_fails: bool = False,
+    late_s: float = 5.0,
     setup: Callable[[FakeServer, FakeAccount], None] | None = None,
     **options: Any,
 ) -> AsyncIterator[World]:
@@ -82,7 +83,7 @@ async def world(
     if setup is not None:
         setup(server, account)
     async with httpx.AsyncClient(transport=server.transport(round_trip_s=0.001)) as http:
-        monitor, records = RecordMonitor(policy), []
+        monitor, records = RecordMonitor(policy, late_s=late_s), []
         session = Session(
             token=token, base_url=URL, http=http, policy=policy, observers=[monitor, records.append], **options
         )

@@ -12,6 +12,7 @@ import pytest
 from sessionfsm.errors import ILinkError, StoreError
 from sessionfsm.lifecycle import Answered, NoAnswer, Policy, Poll, Snapshot, StoreFailed, Trigger, Unanswered
 from sessionfsm.session import Session
+from sessionfsm.session.delivery import message_of
 from sessionfsm.session.driver import Driver
 from sessionfsm.session.inbox import Inbox
 from sessionfsm.session.operations import Operations, Seen
@@ -112,15 +113,13 @@ def hint_not_clamped(patch: Patch) -> None:
 def done_before_the_handler_returned(patch: Patch) -> None:
     """At most once: the message is marked first, and handled then."""
 
-    async def serve(self: Session, handler: Callable[..., Any], *_: object) -> None:
-        from sessionfsm.session.session import _message
-
+    async def serve(self: Session, handler: Callable[..., Any]) -> None:
         while (stored := await self._inbox.next()) is not None:
             await self._inbox.done(stored)
             with suppress(Exception):
-                await handler(_message(stored))
+                await handler(message_of(stored))
 
-    patch.setattr(Session, "_serve", serve)
+    patch.setattr(Session, "_deliver", _served_by(serve))
 
 
 def poll_retried_without_notifystart(patch: Patch) -> None:
@@ -142,18 +141,27 @@ def poll_retried_without_notifystart(patch: Patch) -> None:
 def handler_ends_the_polling(patch: Patch) -> None:
     """What a handler raises goes all the way up, and the session ends of it."""
 
-    async def serve(self: Session, handler: Callable[..., Any], *_: object) -> None:
-        from sessionfsm.session.session import _message
-
+    async def serve(self: Session, handler: Callable[..., Any]) -> None:
         while (stored := await self._inbox.next()) is not None:
             try:
-                await handler(_message(stored))
+                await handler(message_of(stored))
             except Exception:
                 self._driver.stop()
                 raise
             await self._inbox.done(stored)
 
-    patch.setattr(Session, "_serve", serve)
+    patch.setattr(Session, "_deliver", _served_by(serve))
+
+
+def _served_by(serve: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a delivery that runs *serve* for as many senders as there may be at once."""
+
+    async def deliver(self: Session, handler: Callable[..., Any], *, at_once: int, **_: object) -> None:
+        async with anyio.create_task_group() as group:
+            for _number in range(at_once):
+                group.start_soon(serve, self, handler)
+
+    return deliver
 
 
 def one_handler_for_all(patch: Patch) -> None:
