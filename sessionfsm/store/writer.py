@@ -77,7 +77,7 @@ class StoreWriter:
         self._lazy: dict[str, Batch] = {}  # by account
         self._lazy_due_s = math.inf
         self._look_due_s = math.inf
-        self._listeners: list[Callable[[], object]] = []
+        self._listeners: dict[object, Callable[[], object]] = {}
         self._well = True
         self._wake = anyio.Event()
         self._group: anyio.abc.TaskGroup | None = None
@@ -197,13 +197,14 @@ class StoreWriter:
         if (batch := self._lazy.pop(account, None)) is not None:
             await self.commit([batch], by=by)
 
-    def listen(self, changed: Callable[[], object]) -> Callable[[], None]:
+    def listen(self, changed: Callable[[], object]) -> Callable[[], object]:
         """Call *changed* when another process may have opened messages; return what ends that."""
-        self._listeners.append(changed)
+        me = object()
+        self._listeners[me] = changed
         if self.store.shared and self._look_due_s == math.inf:
             self._look_due_s = anyio.current_time() + LOOK_S
             self._wake.set()
-        return lambda: self._listeners.remove(changed)
+        return lambda: self._listeners.pop(me, None)
 
     async def _put(self, write: _Write, by: float) -> None:
         self._waiting.append(write)
@@ -219,7 +220,7 @@ class StoreWriter:
         except TimeoutError:
             raise StoreError("the store did not answer in time") from None
         finally:
-            if write in self._waiting:  # not begun: then it is not done
+            if not write.ended.is_set() and write in self._waiting:  # not begun: then it is not done
                 self._waiting.remove(write)
         if write.error is not None:
             raise write.error
@@ -308,7 +309,7 @@ class StoreWriter:
         except SessionFSMError:
             return  # whoever needs the store will say so
         if changed:
-            for listener in tuple(self._listeners):
+            for listener in tuple(self._listeners.values()):
                 listener()
 
 
