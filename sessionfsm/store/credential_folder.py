@@ -31,6 +31,7 @@ from sessionfsm.errors import CredentialsExposed, StoreError
 from sessionfsm.identity import account_id
 from sessionfsm.secret import Secret
 
+from .credential_index import CredentialIndex
 from .credentials import Credentials
 from .files import file_name, lock_file, make_private_folder, read_file, sync_folder, write_file
 from .places import credentials_folder
@@ -73,9 +74,9 @@ class CredentialFolder:
     """
     Keeps credentials in a folder; see :class:`~sessionfsm.store.CredentialStore` for what each method promises.
 
-    Nothing is kept in memory, so that what another process saves is seen at once. A file is replaced in one step that
-    survives a power failure: a process that is killed leaves the old one or the new one. The folder and the files can
-    be read by their owner only, and are not used otherwise.
+    No credentials are kept in memory, so that what another process saves is seen at once. A file is replaced in one
+    step that survives a power failure: a process that is killed leaves the old one or the new one. The folder and the
+    files can be read by their owner only, and are not used otherwise.
 
     It may be used by several threads and processes.
 
@@ -87,6 +88,7 @@ class CredentialFolder:
     def __init__(self, path: str | os.PathLike[str] | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._folder = credentials_folder() if path is None else Path(path)
         self._clock = clock
+        self._index = CredentialIndex(self._folder, lambda: self._usable(level=logging.DEBUG))
 
     def __repr__(self) -> str:
         return f"CredentialFolder({os.fspath(self._folder)!r})"
@@ -111,7 +113,16 @@ class CredentialFolder:
             record = self._read(record.retired_by)
         if record is None:
             return None
-        return max([record, *self._of_user(record.user_id, level=logging.DEBUG)], key=_age).credentials()
+        others: list[_Record] = []
+        for name in self._index.of_user(record.user_id):
+            try:
+                other = self._read(name)
+            except (CredentialsExposed, StoreError) as error:
+                logger.debug("passed over: %s", error)
+            else:
+                if other is not None and other.token is not None and other.user_id == record.user_id:
+                    others.append(other)
+        return max([record, *others], key=_age).credentials()
 
     def save(self, credentials: Credentials) -> list[str]:
         """
@@ -145,6 +156,7 @@ class CredentialFolder:
             )
             for record in others:
                 self._retire(record.account, account, saved_at)
+            self._index.forget()
         return sorted(record.account for record in others)
 
     def accounts(self) -> list[str]:
@@ -189,22 +201,7 @@ class CredentialFolder:
             CredentialsExposed: If others can read or change the folder, or it is somebody else's.
             StoreError: If the folder cannot be read.
         """
-        records = {record.account: record for record in self._usable(level=logging.DEBUG)}
-        last: dict[str, _Record] = {}
-        for record in records.values():
-            if record.token is not None and record.user_id:
-                last[record.user_id] = max(record, last.get(record.user_id, record), key=_age)
-        found: list[str] = []
-        for name, record in records.items():
-            end: _Record | None = record
-            passed: set[str] = set()
-            while end is not None and end.retired_by is not None and end.account not in passed:
-                passed.add(end.account)
-                end = records.get(end.retired_by)
-            # Else it leads nowhere, or in a circle.
-            if end is not None and end.token is not None and last.get(end.user_id, end).account == account != name:
-                found.append(name)
-        return sorted(found)
+        return list(self._index.predecessors(account))
 
     def remove(self, account: str) -> bool:
         """
@@ -226,6 +223,7 @@ class CredentialFolder:
                     return False
             try:
                 path.unlink()
+                self._index.forget()
                 sync_folder(self._folder)
             except OSError as error:
                 raise self._failed("be removed", path, error) from None

@@ -98,6 +98,7 @@ class MemoryCredentials:
     def __init__(self) -> None:
         self._kept: dict[str, Credentials] = {}
         self._successors: dict[str, str] = {}
+        self._of_user: dict[str, str] = {}  # the account that was saved last
         self._lock = threading.Lock()
 
     def current(self, account: str) -> Credentials | None:
@@ -109,11 +110,13 @@ class MemoryCredentials:
     def save(self, credentials: Credentials) -> list[str]:
         with self._lock:
             name = credentials.account
-            retired = [
-                account
-                for account, kept in self._kept.items()
-                if account != name and kept.user_id and kept.user_id == credentials.user_id
-            ]
+            user, retired = credentials.user_id, []
+            if user:
+                before = self._of_user.get(user, name)
+                # It may have been removed, or saved for another user since.
+                if before != name and before in self._kept and self._kept[before].user_id == user:
+                    retired.append(before)
+                self._of_user[user] = name
             self._successors.pop(name, None)
             for account in retired:
                 del self._kept[account]

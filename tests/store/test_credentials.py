@@ -21,6 +21,7 @@ from sessionfsm.secret import Secret
 from sessionfsm.store import Credentials, CredentialStore, MemoryCredentials, files
 from sessionfsm.store import credential_folder as module
 from sessionfsm.store.credential_folder import CredentialFolder
+from sessionfsm.store.credential_index import CredentialIndex, Entry
 
 URL = "https://ilinkai.weixin.qq.com"
 CANARY = "cafe0123456789deadbeef"
@@ -108,6 +109,62 @@ def test_to_find_predecessors_each_file_is_read_once(folder: CredentialFolder, m
     monkeypatch.setattr(module, "_load", counted)
     assert folder.predecessors("a15@im.bot") == ["a5@im.bot"]
     assert len(read) == len(set(read)) == 20
+
+
+def test_many_sessions_that_renew_do_not_read_every_file_each(
+    folder: CredentialFolder, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who belongs together is remembered while the folder does not change; a login of another process changes it."""
+    for number in range(30):
+        folder.save(login(f"a{number}", f"u{number}"))
+    _let_time_pass(path)
+    read: list[Path] = []
+    load = module._load
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(module, "_load", counted)
+    for number in range(30):
+        assert folder.current(f"a{number}@im.bot") == login(f"a{number}", f"u{number}")
+        assert folder.predecessors(f"a{number}@im.bot") == []
+    assert len(read) <= 30 + 2 * 30
+    other = CredentialFolder(path)
+    other.save(login("b", "u3"))
+    _let_time_pass(path)
+    assert folder.current("a3@im.bot") == login("b", "u3")
+    assert folder.predecessors("b@im.bot") == ["a3@im.bot"]
+    assert other.remove("b@im.bot")
+    assert folder.current("a3@im.bot") is None
+
+
+def _let_time_pass(path: Path) -> None:
+    """Make the folder look as if it had been changed a while ago."""
+    about = os.stat(path)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns - 10**10))
+
+
+def test_an_index_that_takes_long_to_make_is_not_made_without_end(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """A folder that changes all the time is read in one tenth of the time, at most; what this process saves is seen."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    made: list[float] = []
+
+    def read() -> list[Entry]:
+        nonlocal now
+        made.append(now)
+        now += 1.0
+        return []
+
+    index = CredentialIndex(path / "nowhere", read)
+    for _ in range(50):
+        assert index.of_user("user") == []
+        now += 0.5
+    assert len(made) == 3
+    index.forget()
+    index.of_user("user")
+    assert len(made) == 4
 
 
 def test_pointers_in_a_circle_have_no_predecessors(folder: CredentialFolder, path: Path) -> None:
