@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .ilink import Message, Sent, split_text
     from .lifecycle import Machine, Policy, Signal, State
     from .secret import Secret
-    from .session import Health, Record, RecordMonitor, Session, Violation
+    from .session import Cure, Down, Health, ManagerStatus, Record, RecordMonitor, Session, SessionManager, Violation
     from .store import (
         Credentials,
         CredentialStore,
@@ -60,6 +60,10 @@ if TYPE_CHECKING:
 # Where each public name lives. Modules are imported when a name is first used: `sessionfsm --help` needs none of them.
 _HOMES = {
     "Session": "session",
+    "SessionManager": "session",
+    "ManagerStatus": "session",
+    "Down": "session",
+    "Cure": "session",
     "Health": "session",
     "Record": "session",
     "RecordMonitor": "session",
@@ -111,6 +115,10 @@ _HOMES = {
 __all__ = [
     "__version__",
     "Session",
+    "SessionManager",
+    "ManagerStatus",
+    "Down",
+    "Cure",
     "Health",
     "Record",
     "RecordMonitor",

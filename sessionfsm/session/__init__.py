@@ -2,14 +2,20 @@
 
 from .health import Health
 from .inbox import Inbox
+from .manager import SessionManager
+from .manager_status import ManagerStatus
 from .monitor import RequestMonitor, Violation
 from .record_monitor import RecordMonitor
 from .records import Observer, Quiet, Record, SendObserver, SendRecord, Witness
 from .session import Session
+from .supervisor import Cure, Down
 
 __all__ = [
+    "Cure",
+    "Down",
     "Health",
     "Inbox",
+    "ManagerStatus",
     "Observer",
     "Quiet",
     "Record",
@@ -18,6 +24,7 @@ __all__ = [
     "SendObserver",
     "SendRecord",
     "Session",
+    "SessionManager",
     "Violation",
     "Witness",
 ]

@@ -1,0 +1,203 @@
+"""What the accounts of a manager share, and how a session is made of it. It decides nothing by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.abc
+
+from sessionfsm.errors import CredentialsMissing
+from sessionfsm.lifecycle import Machine, Policy
+from sessionfsm.store import Credentials, CredentialStore, MemoryCredentials, StoreWriter
+
+from .descriptors import check_descriptors, descriptors_needed
+from .following import Following
+from .limiter import RenewalLimiter
+from .manager_status import Tally
+from .records import Observer
+from .session import Session
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from sessionfsm.ilink.lanes import HttpClient
+
+__all__ = ["Fleet"]
+
+logger = logging.getLogger("sessionfsm")
+
+_STARTING = 64
+"""So many sessions at once read what the store has of them, and stand in line for their first renewal."""
+
+_SENDS = 1000
+"""So many texts may be on their way at the same time; for the count of descriptors."""
+
+
+class Fleet:
+    """
+    The accounts that are kept, each with its supervisor, and what they share.
+
+    Attributes:
+        kept: The accounts, by what they are called now.
+        given: The credentials of those that were added by their token.
+        following: The credentials that are followed, if any are.
+        passed_over: Accounts that were removed by hand and are followed still.
+        starting: Places for those who start. The ones that run already are not to stand behind ten thousand of them.
+        limiter: Who may renew next.
+        on_up: Called with each session that has begun, while messages are delivered.
+        all_over: Set when the manager has stopped.
+    """
+
+    def __init__(
+        self,
+        *,
+        machine: Machine,
+        writer: StoreWriter,
+        credentials: CredentialStore | None,
+        limiter: RenewalLimiter,
+        allow_hosts: Collection[str],
+        bot_agent: str,
+        observers: Callable[[str], Iterable[Observer]] | None,
+        history: int,
+        raise_descriptor_limit: bool,
+    ) -> None:
+        self.machine = machine
+        self.writer = writer
+        self.limiter = limiter
+        self.http: HttpClient | None = None
+        self.kept: dict[str, Supervisor] = {}
+        self.given = MemoryCredentials()
+        self.following: Following | None = None
+        self.passed_over: set[str] = set()
+        self.tally = Tally(machine.policy)
+        self.starting = anyio.Semaphore(_STARTING, fast_acquire=True)
+        self.group: anyio.abc.TaskGroup | None = None
+        self.on_up: Callable[[Session], object] | None = None
+        self.is_stopping = False
+        self.all_over = anyio.Event()
+        self._changed = anyio.Event()
+        self._credentials = credentials
+        self._allow_hosts = tuple(allow_hosts)
+        self._bot_agent = bot_agent
+        self._observers = observers
+        self._history = history
+        self._raise_descriptor_limit = raise_descriptor_limit
+        self._said_of_descriptors = 0
+
+    @property
+    def policy(self) -> Policy:
+        """The figures."""
+        return self.machine.policy
+
+    def begin(self, account: str, *, followed: bool) -> None:
+        """Keep this account as well."""
+        each = self.kept[account] = Supervisor(self, account, followed=followed)
+        self._look_at_descriptors()
+        if self.group is not None:
+            self.group.start_soon(each.run)
+
+    def follow(self, stored: Collection[str]) -> None:
+        """Keep these as well, except those that were removed by hand and have been there ever since."""
+        self.passed_over.intersection_update(stored)
+        if not self.is_stopping:
+            for account in stored:
+                if account not in self.kept and account not in self.passed_over:
+                    self.begin(account, followed=True)
+
+    async def open(self, each: Supervisor) -> Session:
+        """
+        Make a session with the credentials that are in force now.
+
+        Raises:
+            CredentialsMissing: If there are none.
+            CredentialsExposed: If others can read them.
+            StoreError: If they cannot be read.
+            DefinitionError: If they cannot be used.
+        """
+        store: CredentialStore | None = self.given
+        login: Credentials | None
+        if each.followed:
+            assert self.following is not None
+            store, login = self._credentials, await self.following.current(each.account)
+        else:
+            login = self.given.current(each.account)
+        if login is None:
+            raise CredentialsMissing(f"no credentials are stored for account {each.account}: log in first")
+        if login.account != each.account:  # its user has logged in again while there was no session
+            self.rename(each, login.account)
+        observers = () if self._observers is None else self._observers(each.account)
+        session = Session(
+            token=login.token,
+            base_url=login.base_url,
+            credentials=store,
+            allow_hosts=self._allow_hosts,
+            machine=self.machine,
+            writer=self.writer,
+            http=self.http,
+            bot_agent=self._bot_agent,
+            observers=[each.told, *observers],
+            history=self._history,
+            gate=each.gate,
+        )
+        session._inbox.on_parked = self.tally.one_parked
+        return session
+
+    def up(self, session: Session) -> None:
+        """A session has begun."""
+        if self.on_up is not None:
+            self.on_up(session)
+
+    def rename(self, each: Supervisor, account: str) -> None:
+        """Its user has logged in again: the account goes on under another name."""
+        before, each.account = each.account, account
+        if self.kept.get(before) is each:
+            del self.kept[before]
+        other = self.kept.get(account)
+        if other is not None and other.session is not None:  # it is served already
+            each.end(goodbye=False)
+            return
+        if other is not None:  # begun beside it, before anybody could know
+            other.end(goodbye=False)
+        self.kept[account] = each
+        self.tell()
+
+    def over(self, each: Supervisor) -> None:
+        """An account is kept no longer."""
+        if self.kept.get(each.account) is each:
+            del self.kept[each.account]
+        if self.is_stopping and not self.kept:
+            self.all_over.set()
+        self.tell()
+
+    def tell(self) -> None:
+        """Something has changed that somebody may wait for."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def wait_renamed(self, each: Supervisor, account: str) -> None:
+        """Wait until the account goes on under this name, or is kept no longer."""
+        while each.account != account and not each.is_over:
+            await self._changed.wait()
+
+    async def wait_over(self, each: Supervisor) -> None:
+        """Wait until the account is kept no longer."""
+        while not each.is_over:
+            await self._changed.wait()
+
+    async def wait_begun(self) -> None:
+        """Wait until each account has had its first turn, or has a reason for not having had it."""
+        for each in tuple(self.kept.values()):
+            while not each.has_begun and not each.is_over:
+                await self._changed.wait()
+
+    def _look_at_descriptors(self) -> None:
+        """Say it if there are too few, and again when there are twice as many accounts."""
+        accounts = len(self.kept)
+        if accounts < 2 * self._said_of_descriptors:
+            return
+        needed = descriptors_needed(accounts, sends=_SENDS, locked=self.writer.store.shared)
+        if problem := check_descriptors(needed, accounts, raise_it=self._raise_descriptor_limit):
+            self._said_of_descriptors = accounts
+            logger.warning("%s", problem)

@@ -1,0 +1,108 @@
+"""How many files may be open: found out before the sessions are, and said with what to type."""
+
+import logging
+import resource
+
+import pytest
+
+from sessionfsm import SessionManager
+from sessionfsm.session.descriptors import check_descriptors, descriptors_needed
+
+from .fleet import fleet, token_of
+from .world import URL
+
+
+class Limits:
+    """A process with limits of its own."""
+
+    def __init__(self, soft: int, hard: int) -> None:
+        self.now = (soft, hard)
+        self.refuses = False
+
+    def get(self, which: int) -> tuple[int, int]:
+        assert which == resource.RLIMIT_NOFILE
+        return self.now
+
+    def set(self, _which: int, limits: tuple[int, int]) -> None:
+        if self.refuses:
+            raise ValueError("not allowed to raise maximum limit")
+        self.now = limits
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
+    made = Limits(1024, 524_288)
+    monkeypatch.setattr(resource, "getrlimit", made.get)
+    monkeypatch.setattr(resource, "setrlimit", made.set)
+    return made
+
+
+def test_what_is_needed() -> None:
+    """One for each session's poll, one for each lock on the disk, one for each send at the same time, 64 besides."""
+    assert descriptors_needed(10_000, sends=1000, locked=True) == 10_000 + 10_000 + 1000 + 64
+    assert descriptors_needed(10_000, sends=1000, locked=False) == 10_000 + 1000 + 64
+    assert descriptors_needed(10, sends=1000, locked=False) == 10 + 10 + 64
+
+
+def test_enough_is_not_spoken_of(limits: Limits) -> None:
+    """Neither a limit that is large enough, nor one that there is not."""
+    assert check_descriptors(1024, 900, raise_it=True) == ""
+    limits.now = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    assert check_descriptors(10**9, 10**9, raise_it=True) == ""
+
+
+def test_too_few_come_with_what_to_type(limits: Limits) -> None:
+    """A limit that the user may raise is raised by a shell command; another one by an administrator."""
+    words = check_descriptors(3064, 1000, raise_it=False)
+    assert words == (
+        "1000 sessions need 3064 open files, and this process may have 1024: type 'ulimit -n 3064' before you start it"
+    )
+    assert limits.now == (1024, 524_288)
+    limits.now = (1024, 2048)
+    words = check_descriptors(3064, 1000, raise_it=False)
+    assert "the hard limit is 2048" in words
+    assert "LimitNOFILE=3064" in words
+
+
+def test_the_limit_is_raised_when_that_is_asked_for(limits: Limits) -> None:
+    """As far as is needed, or as far as is allowed; a refusal is not the end."""
+    assert check_descriptors(3064, 1000, raise_it=True) == ""
+    assert limits.now == (3064, 524_288)
+    limits.now = (1024, 2048)
+    assert "may have 2048; the hard limit is 2048" in check_descriptors(3064, 1000, raise_it=True)
+    assert limits.now == (2048, 2048)
+    limits.now, limits.refuses = (1024, 524_288), True
+    assert "type 'ulimit -n 3064'" in check_descriptors(3064, 1000, raise_it=True)
+
+
+def test_a_manager_says_it_once_and_again_when_there_are_twice_as_many(
+    limits: Limits, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thousand accounts are not a thousand warnings; nothing is raised that nobody has asked for."""
+    limits.now = (100, 524_288)
+    manager = SessionManager()
+    with caplog.at_level(logging.WARNING):
+        for number in range(100):
+            manager.add(token_of(number), base_url=URL)
+    assert [record.getMessage().partition(" sessions")[0] for record in caplog.records] == ["19", "38", "76"]
+    assert limits.now == (100, 524_288)
+    manager = SessionManager(raise_descriptor_limit=True)
+    for number in range(100):
+        manager.add(token_of(number), base_url=URL)
+    assert limits.now == (400, 524_288)
+
+
+@pytest.mark.anyio
+async def test_a_freeze_is_for_whoever_asks_for_it() -> None:
+    """No session freezes anything by itself; asked for, what is there is out of the collector's sight."""
+    import gc
+
+    before = gc.get_freeze_count()
+    async with fleet(3) as w:
+        await w.manager.wait_started()
+        assert gc.get_freeze_count() == before
+        try:
+            w.manager.freeze()
+            assert gc.get_freeze_count() > before
+        finally:
+            gc.unfreeze()
