@@ -22,7 +22,7 @@ from .logs import logger, logs_to_stderr
 from .problems import unwritable
 from .stop_signals import StopSignals
 
-__all__ = ["json_line", "message_fields", "run"]
+__all__ = ["json_line", "message_fields", "output_failed", "run"]
 
 _ITEM_TYPES = {kind.value: kind.name.lower() for kind in ItemType}
 
@@ -73,13 +73,14 @@ async def _serve(session: Session, writer: LineWriter, signals: StopSignals) -> 
             async for message in session:
                 await writer.write(json_line(message))
         except OSError as error:
-            code = _output_failed(error)
+            code = output_failed(error)
         tasks.cancel_scope.cancel()
     logger.info("stopped")
     return code
 
 
-def _output_failed(error: OSError) -> ExitCode:
+def output_failed(error: OSError) -> ExitCode:
+    """Say why nothing more is written; return how the command ends."""
     if isinstance(error, ConnectionError):  # a broken pipe is one
         logger.info("standard output was closed: stopping")
         return ExitCode.OK
@@ -97,10 +98,10 @@ def message_fields(message: Message) -> dict[str, Any]:
     return {name: value for name, value in every.items() if not _is_context_token(name)}
 
 
-def json_line(message: Message) -> bytes:
+def json_line(message: Message, account: str | None = None) -> bytes:
     """Return *message* as one line of JSON, without its context token and without a line end."""
     kind = message.items[0].type if message.items else None
-    document = {
+    document = ({} if account is None else {"account": account}) | {
         "message_id": message.message_id,
         "from": message.from_user_id,
         "text": message.text,
