@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench-monitor check-formats docs pages lint types pins clean
+.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench bench-quick bench-check bench-monitor check-formats docs pages lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,16 @@ simulate-long: $(READY)  ## simulate 10,000 hours on all cores, and measure how 
 kill-long: $(READY)  ## kill bots with -9 a thousand times: is anything lost? some minutes (ARGS="--kills N --seed N")
 	@$(BIN)/python -m tests.durability $(ARGS)
 	@$(BIN)/python -m pytest -q -p no:cacheprovider -m slow tests/durability
+
+# The first two take some minutes; the whole matrix takes an hour or two.
+bench-quick: $(READY)  ## measure ours beside bare httpx, aiohttp and asyncio, at 1,000 sessions (ARGS=--store keeps it)
+	@$(BIN)/python -m benchmarks.compare quick $(ARGS)
+
+bench-check: $(READY)  ## the same, and fail if a ratio is worse by 30 % than what is kept
+	@$(BIN)/python -m benchmarks.compare check $(ARGS)
+
+bench: $(READY)  ## the same at 1 to 10,000 sessions, plain and TLS, asyncio, uvloop, trio (ARGS="--sessions 1 100 --store")
+	@$(BIN)/python -m benchmarks.compare all $(ARGS)
 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)
@@ -78,7 +88,7 @@ types: $(READY)  ## check the types
 pins:  ## pin pyproject.toml and .requirements/dev.in anew (needs uv; ARGS=--upgrade for newer versions)
 	@uv=$(BIN)/uv; [ -x "$$uv" ] || uv=$$(command -v uv) || { echo "pins: uv is missing; write: pip install uv" >&2; exit 1; }; \
 	"$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --extra cli --extra testing --extra prove --extra png $(ARGS) --output-file $(PINS) pyproject.toml .requirements/dev.in
+	    --extra cli --extra testing --extra prove --extra png --extra uvloop $(ARGS) --output-file $(PINS) pyproject.toml .requirements/dev.in
 	@echo "pins: $$(grep -c '==' $(PINS)) packages in $(PINS)"
 
 clean:  ## remove caches and build output; .venv stays

@@ -16,6 +16,7 @@ from sessionfsm.session import Session
 from sessionfsm.store import CredentialFolder, Credentials, SQLiteStore
 from sessionfsm.trace import TraceWriter
 
+from .event_loop import run_loop
 from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
 from .logs import logger, logs_to_stderr
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace, login: Credentials, policy: Policy, signals: S
         store = stack.enter_context(closing(SQLiteStore(args.store)))
         store.open()
         trace = stack.enter_context(TraceWriter(args.trace)) if args.trace is not None else None
-        code = anyio.run(serve)
+        code = run_loop(serve)
         if trace is not None and trace.problem is not None:
             logger.error("the trace %s is not whole: %s", args.trace, trace.problem)
             return ExitCode.FAILED

@@ -13,6 +13,7 @@ import anyio
 from sessionfsm.testing import FakeServer, Fault, Listening, load_faults
 from sessionfsm.testing.faults import Message, SessionFault
 
+from .event_loop import run_loop
 from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
 from .problems import CommandError
@@ -31,7 +32,7 @@ def serve(args: argparse.Namespace, signals: StopSignals) -> ExitCode:
     server = FakeServer(hold_s=args.hold, delivery=args.delivery, strict_tokens=args.token is not None)
     for token in args.token or ():
         server.account(token.strip())
-    anyio.run(_serve, server, schedule, args, signals)
+    run_loop(_serve, server, schedule, args, signals)
     return ExitCode.OK
 
 

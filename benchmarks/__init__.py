@@ -1,0 +1,1 @@
+"""What it costs: each module is a program; ``benchmarks.compare`` is the one that ``make bench`` runs."""

@@ -1,0 +1,40 @@
+"""The whole library: machine, store, writer and HTTP client shared; every cursor and message is written to SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+
+import anyio
+
+from sessionfsm import Machine, Policy, Session, SQLiteStore
+from sessionfsm.ilink.lanes import default_http_client
+from sessionfsm.store import StoreWriter
+from sessionfsm.store.locks import AccountLocks
+
+from . import Live, World, token
+
+__all__ = ["ours"]
+
+_BEGIN_AT_ONCE = 100
+"""The store takes accounts one by one; a session that had to queue for ten seconds there would give up."""
+
+
+@asynccontextmanager
+async def ours(world: World) -> AsyncIterator[Live]:
+    """A session is a Session, looped over. It trusts the server by SSL_CERT_FILE."""
+    machine = Machine(Policy())
+    locks = AccountLocks(world.folder / "locks")
+    with closing(SQLiteStore(world.folder / "store.db", locks=locks)) as store:
+        async with StoreWriter(store) as writer, default_http_client() as http:
+            beginning = anyio.Semaphore(_BEGIN_AT_ONCE)
+
+            async def live(number: int) -> None:
+                way = {"base_url": world.base_url, "writer": writer, "http": http, "machine": machine}
+                async with AsyncExitStack() as stack:
+                    async with beginning:
+                        session = await stack.enter_async_context(Session(token=token(number), **way))  # type: ignore[arg-type]
+                    async for message in session:
+                        world.arrived(message.text)
+
+            yield live

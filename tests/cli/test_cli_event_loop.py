@@ -1,0 +1,33 @@
+"""Which event loop a command runs on."""
+
+import importlib.util
+from importlib.machinery import ModuleSpec
+
+import anyio.lowlevel
+import pytest
+
+from sessionfsm.cli.event_loop import run_loop
+
+
+async def _loop_module(*words: str) -> str:
+    import asyncio
+
+    await anyio.lowlevel.checkpoint()
+    return " ".join((type(asyncio.get_running_loop()).__module__, *words))
+
+
+def test_a_command_runs_on_uvloop_where_it_is_installed() -> None:
+    """The extra is taken without being asked for, and what is called gets its arguments."""
+    pytest.importorskip("uvloop")
+    assert run_loop(_loop_module, "a", "b") == "uvloop a b"
+
+
+def test_without_uvloop_a_command_runs_on_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is one: nothing else changes where it is missing."""
+    find = importlib.util.find_spec
+
+    def absent(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "uvloop" else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    assert run_loop(_loop_module).startswith("asyncio.")
