@@ -48,6 +48,7 @@ class Delivery:
     Args:
         inbox: Where messages come from.
         handler: Called with each.
+        read: Makes a stored message what handlers see.
         closed: Set when the session has ended: a handler that is cancelled after that is not to blame.
         at_work: Where the scopes of handlers stand, by their task, for whoever cuts them off.
         at_once: How many senders are served side by side.
@@ -60,6 +61,7 @@ class Delivery:
         inbox: Inbox,
         handler: Handler,
         *,
+        read: Callable[[Stored], Message],
         closed: anyio.Event,
         at_work: dict[int, anyio.CancelScope],
         at_once: int,
@@ -68,6 +70,7 @@ class Delivery:
     ) -> None:
         self._inbox = inbox
         self._handler = handler
+        self._read = read
         self._closed = closed
         self._at_work = at_work
         self._at_once = at_once
@@ -129,7 +132,7 @@ class Delivery:
                     self._inbox.put_back(stored)
                     return
                 scope.deadline = anyio.current_time() + self._limit_s
-                outcome: object = self._handler(message_of(stored))
+                outcome: object = self._handler(self._read(stored))
                 if not inspect.isawaitable(outcome):
                     self._not_awaited = type(outcome).__name__
                     self._inbox.put_back(stored)

@@ -6,7 +6,6 @@ import logging
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TypeAlias
@@ -92,7 +91,8 @@ class Driver:
         self.operations = operations
         self.inbox = inbox
         self.observers = list(observers)
-        self.history: deque[Record] = deque(maxlen=history)
+        self.history: list[Record] = []
+        self._kept = history
         self.closed = anyio.Event()
         self.polls = 0
         self.says_goodbye = True  # not after another login of the same user (docs/reference/protocol.md, section 2.4)
@@ -109,11 +109,11 @@ class Driver:
         self._draw = draw
         self._reason = self._detail = ""
         self._stopping = False
-        self._told: deque[str] = deque()
+        self._told: list[str] = []
         self._drain_until_s = 0.0
         self._clock_offset_s = 0.0
         self._thread = threading.get_ident()  # of the event loop
-        self._wake = anyio.Event()
+        self._wake: anyio.Event | None = None  # of the wait that is outstanding, once it is needed
         self._scope: anyio.CancelScope | None = None
         self._wait_s: float | None = None  # how long the wait that is outstanding lasts
         self._retry_at: float | None = None
@@ -134,7 +134,17 @@ class Driver:
             # Stopped before it began: then there is nothing to begin, and nobody to say goodbye to.
             command = None if self._stopping else self._handle(T.START)
             while command is not None:
-                command = await self._round(command)
+                if isinstance(command, Close):
+                    await self._close(command)
+                    command = self._handle(T.CLOSED, command)
+                elif self._stopping:
+                    command = self._handle(T.STOP)
+                else:
+                    # One scope for many rounds: to enter and leave one costs more than the machine does.
+                    with anyio.CancelScope() as self._scope:
+                        await self._rounds(command, self._scope)
+                    self._scope = None
+                    command = self.lifecycle.outstanding
         finally:
             self.inbox.end()
             self.closed.set()
@@ -151,7 +161,7 @@ class Driver:
     def wake(self) -> None:
         """Cut a wait short, though not below its ladder's first rung. Outside a wait it changes nothing."""
         if isinstance(self.lifecycle.outstanding, Wait):
-            self._wake.set()
+            self._woken().set()
 
     def trigger(self, name: str) -> None:
         """Tell the session an external trigger of a user's own: at once in a wait, else when the request has ended."""
@@ -205,28 +215,20 @@ class Driver:
             storage=self.operations.trouble,
         )
 
-    async def _round(self, command: Command) -> Command | None:
-        """Perform *command*, or be stopped meanwhile; return what follows."""
-        if isinstance(command, Close):
-            await self._close(command)
-            return self._handle(T.CLOSED, command)
-        if not self._stopping and (told := self._next_told()):
-            return self._handle(told)
-        trigger: str | None = None
-        seen: Seen | None = None
-        with anyio.CancelScope() as self._scope:
-            if not self._stopping:
-                trigger, seen = await self._perform(command)
-        self._scope = None
-        if self._stopping:
-            return self._handle(T.STOP)
-        if trigger is None:  # cut short by a trigger of a user's own, which the next round begins with
-            return command
-        return self._handle(trigger, command, seen)
+    async def _rounds(self, command: Command | None, scope: anyio.CancelScope) -> None:
+        """Perform *command* and what follows, until the session closes or *scope* is cut short."""
+        while command is not None and not isinstance(command, Close) and not scope.cancel_called:
+            if told := self._next_told():
+                command = self._handle(told)
+                continue
+            trigger, seen = await self._perform(command)
+            if self._stopping:
+                return
+            command = self._handle(trigger, command, seen)
 
     def _next_told(self) -> str | None:
         while self._told:
-            name = self._told.popleft()
+            name = self._told.pop(0)
             if name in self.lifecycle.accepted:
                 return name
         return None
@@ -265,14 +267,19 @@ class Driver:
         self._retry_at = began + length
         try:
             with anyio.CancelScope(deadline=began + length):
-                await self._wake.wait()
+                await self._woken().wait()
                 # Whoever wakes us cannot know that others did so a moment ago: the first rung is always waited for.
                 await anyio.sleep_until(min(began + command.first_s, self._retry_at))
                 return T.WAKE
             return T.RETRY_DUE
         finally:
             self._retry_at = None
+            self._wake = None
+
+    def _woken(self) -> anyio.Event:
+        if self._wake is None:
             self._wake = anyio.Event()
+        return self._wake
 
     async def _performed(self, command: Own) -> str:
         """Run an operation of a user's own. Whatever it does, one of the outcomes that the table knows comes of it."""
@@ -409,6 +416,8 @@ class Driver:
         if started is not None:
             self._last_start_s = started
         self.history.append(record)
+        if len(self.history) > self._kept:
+            del self.history[0]
         for observer in self.observers:
             try:
                 observer(record)

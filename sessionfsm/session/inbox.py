@@ -54,7 +54,7 @@ class Inbox:
         self._queues: dict[str, deque[Stored]] = {}
         self._in_hand: dict[str, Stored] = {}  # by sender
         self._holders: dict[str, int] = {}  # which task has it, by sender
-        self._excused: set[int] = set()
+        self._excused: list[int] = []
         self._not_before: dict[str, float] = {}
         self._unmarked: list[Stored] = []  # handled, but the store could not be told yet
         self._telling: set[int] = set()  # handled, and the store is being told
@@ -63,11 +63,11 @@ class Inbox:
         self._held = 0
         self._closed = False
         self._ended = False
-        self._calls: set[anyio.CancelScope] = set()  # of the store, which may hang
+        self._calls: list[anyio.CancelScope] = []  # of the store, which may hang
         self._changed = anyio.Event()
         self._watched = False  # somebody waits for it, or is about to
         self._draining = False
-        self._loading = anyio.Lock()
+        self._loading: anyio.Lock | None = None  # while somebody reads from the store
         self._readable_at_s = -math.inf  # a store that could not be read is left alone until then
 
     @property
@@ -86,7 +86,7 @@ class Inbox:
             if stored.number <= self._last:
                 continue  # it was read from the store before its commit's answer came here
             # A page that is on its way may hold older ones, and not these.
-            if self._more or self._loading.locked() or self._held >= _WINDOW:
+            if self._more or self._loading is not None or self._held >= _WINDOW:
                 self._more = True  # the store will be asked, in its own order
             else:
                 self._append(stored)
@@ -233,7 +233,7 @@ class Inbox:
 
     def excuse(self, task: int) -> None:
         """Do not wait for what this task has in hand: it is the one that waits."""
-        self._excused.add(task)
+        self._excused.append(task)
         self._wake()
 
     def excused(self, task: int) -> bool:
@@ -252,11 +252,11 @@ class Inbox:
         """Wait for the store until the end; after it, for the sake of late handlers, a few seconds more."""
         deadline = anyio.current_time() + _STORE_RETRY_S if self._ended else math.inf
         with anyio.CancelScope(deadline=deadline) as call:
-            self._calls.add(call)
+            self._calls.append(call)
             try:
                 yield call
             finally:
-                self._calls.discard(call)
+                self._calls.remove(call)
 
     def _append(self, stored: Stored) -> None:
         self._last = stored.number
@@ -298,30 +298,38 @@ class Inbox:
         """Fill the window from the store; return in how many seconds to try again if the store cannot be read."""
         if not self._more:
             return math.inf
-        async with self._loading:
-            while self._more and self._held < window and not self._closed:
-                if (wait_s := self._readable_at_s - anyio.current_time()) > 0:
-                    return wait_s
-                self._more = False  # set again by what arrives meanwhile
-                passes = self._passes
-                page: list[Stored] = []
-                try:
-                    with self._call():
-                        page = await self._writer.ask(
-                            math.inf, self._store.pending, self._account, after=self._last, limit=_WINDOW
-                        )
-                except StoreError as error:
-                    self._more = True
-                    logger.warning("the inbox cannot be read, next try in %g s: %s", _STORE_RETRY_S, error)
-                    self._readable_at_s = anyio.current_time() + _STORE_RETRY_S
-                    return _STORE_RETRY_S
-                except BaseException:
-                    self._more = True
-                    raise
-                if passes != self._passes:  # it is read from its beginning now, perhaps for another account
-                    continue
-                for stored in page:
-                    if stored.number > self._last:
-                        self._append(stored)
-                self._more = self._more or len(page) == _WINDOW
+        loading = self._loading = self._loading or anyio.Lock()
+        try:
+            async with loading:
+                return await self._read(window)
+        finally:
+            if not loading.locked():  # nobody waits for it either
+                self._loading = None
+
+    async def _read(self, window: int) -> float:
+        while self._more and self._held < window and not self._closed:
+            if (wait_s := self._readable_at_s - anyio.current_time()) > 0:
+                return wait_s
+            self._more = False  # set again by what arrives meanwhile
+            passes = self._passes
+            page: list[Stored] = []
+            try:
+                with self._call():
+                    page = await self._writer.ask(
+                        math.inf, self._store.pending, self._account, after=self._last, limit=_WINDOW
+                    )
+            except StoreError as error:
+                self._more = True
+                logger.warning("the inbox cannot be read, next try in %g s: %s", _STORE_RETRY_S, error)
+                self._readable_at_s = anyio.current_time() + _STORE_RETRY_S
+                return _STORE_RETRY_S
+            except BaseException:
+                self._more = True
+                raise
+            if passes != self._passes:  # it is read from its beginning now, perhaps for another account
+                continue
+            for stored in page:
+                if stored.number > self._last:
+                    self._append(stored)
+            self._more = self._more or len(page) == _WINDOW
         return math.inf

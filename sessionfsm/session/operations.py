@@ -53,6 +53,8 @@ logger = logging.getLogger("sessionfsm")
 Gate: TypeAlias = Callable[[str], Awaitable[object]]
 """Is awaited, with the server's address, before a request that belongs to a new beginning."""
 
+_PARSED = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -113,6 +115,7 @@ class Operations:
     under_way_s: float | None = None
     trouble: str = ""
     _hint_ms: int | None = None
+    _parsed: dict[int, Message] = field(default_factory=dict)  # by the hash of their JSON, which nobody shall see
     _uncommitted: list[Batch] = field(default_factory=list)
     _unsure: bool = False
     _passed_over: Secret | None = None  # a stored token that is not to be used
@@ -131,7 +134,8 @@ class Operations:
 
     async def poll(self, command: Poll) -> Seen:
         """Poll once and commit what came."""
-        await anyio.sleep_until(self.last_poll_s + command.pace_s)
+        if command.pace_s:  # the exchange itself lets others run
+            await anyio.sleep_until(self.last_poll_s + command.pace_s)
         if command.fresh and self.gate is not None:
             await self.gate(self.base_url)
         started = self.last_poll_s = self.under_way_s = anyio.current_time()
@@ -147,10 +151,14 @@ class Operations:
             logger.warning("%s: %d entries of a batch were no messages and were dropped", self.account, updates.dropped)
         if updates.hint_ms is not None:
             self._hint_ms = updates.hint_ms
+        if updates.messages:
+            if len(self._parsed) > _PARSED:  # nobody takes them, or they were not new
+                self._parsed.clear()
+            self._parsed.update({hash(message.raw): message for message in updates.messages})
         batch = Batch(
             account=self.account,
             cursor=updates.cursor,
-            messages=tuple(_incoming(message) for message in updates.messages),
+            messages=tuple([_incoming(message) for message in updates.messages]),
             received_at=self.wall(),
         )
         try:
@@ -160,6 +168,11 @@ class Operations:
             return Seen(outcome=StoreFailed(), started_s=started, held_s=held, detail=self.trouble)
         answered = Answered(has_messages=updates.has_messages, has_cursor=updates.cursor is not None, news=news)
         return Seen(outcome=answered, started_s=started, held_s=held, news=news)
+
+    def take_parsed(self, body: bytes) -> Message | None:
+        """Return the message with this JSON if it came lately, so that nobody has to read it a second time; once."""
+        message = self._parsed.pop(hash(body), None)
+        return message if message is not None and message.raw == body else None
 
     async def _keep(self, batch: Batch, deadline: float) -> int:
         """

@@ -362,7 +362,7 @@ class Session:
         return await self.send_text(message.sender, text)
 
     def __aiter__(self) -> AsyncIterator[Message]:
-        return _Messages(self._inbox)
+        return _Messages(self._inbox, self._message)
 
     async def parked(self) -> list[Stored]:
         """
@@ -425,6 +425,7 @@ class Session:
         await Delivery(
             self._inbox,
             handler,
+            read=self._message,
             closed=self._driver.closed,
             at_work=self._at_work,
             at_once=at_once,
@@ -444,6 +445,9 @@ class Session:
     def _committed(self, committed: Committed) -> None:
         self._inbox.arrived(committed.new)
 
+    def _message(self, stored: Stored) -> Message:
+        return self._driver.operations.take_parsed(stored.body) or message_of(stored)
+
 
 def _seen(error: ILinkError) -> str:
     """Return what was seen of a send that failed, without the server's words: they may name the user."""
@@ -454,8 +458,9 @@ def _seen(error: ILinkError) -> str:
 class _Messages:
     """One loop over a session. What it was handed last is done when it asks for the next."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, read: Callable[[Stored], Message]) -> None:
         self._inbox = inbox
+        self._read = read
         self._last: Stored | None = None
 
     def __aiter__(self) -> _Messages:
@@ -468,7 +473,7 @@ class _Messages:
         self._last = await self._inbox.next()
         if self._last is None:
             raise StopAsyncIteration
-        return message_of(self._last)
+        return self._read(self._last)
 
     def __del__(self) -> None:
         # The loop was left with a message in hand: another loop may have it.
