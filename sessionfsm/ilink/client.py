@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random as random_module
 import time
-from collections import deque
 from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -24,9 +23,11 @@ from sessionfsm.ilink.headers import (
     client_version,
     post_headers,
     sanitize_bot_agent,
+    wechat_uin,
 )
 from sessionfsm.ilink.lanes import Lane, LaneOwner, default_http_client
 from sessionfsm.ilink.message import ItemType, MessageType
+from sessionfsm.ilink.route import Fields, route
 from sessionfsm.ilink.text import MAX_BYTES, MAX_CHARACTERS, fits
 from sessionfsm.ilink.wire import Sent, Updates, parse_answer, parse_sent, parse_updates
 from sessionfsm.secret import Secret
@@ -37,14 +38,18 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_BASE_URL", "ILinkClient"]
 
 _MIB = 1024 * 1024
+_RANDOM = random_module.SystemRandom()  # one for all: each takes room for a state that it never uses
 _FINISHED = 2  # message_state
+_RECENT = 8
 _SINGLE_USES = 50
 """
-After a connection was lost, so many requests of its kind get one of their own.
+After a connection was lost soon after a request was sent, so many requests of its kind get one of their own.
 
 A server, or something in front of it, that closes connections shortly after an answer without saying so would else
 break every request that follows another at once, and with them every poll that follows a renewal.
 """
+_SOON_S = 1.0
+"""A request that was out for longer was accepted by whoever lost it: the connection had not been closed before."""
 
 
 class ILinkClient:
@@ -99,12 +104,13 @@ class ILinkClient:
         if max_body_bytes < 1:
             raise DefinitionError(f"max_body_bytes is at least 1, not {max_body_bytes!r}")
         self._max_body_bytes = max_body_bytes
-        self._random = random_module.SystemRandom() if random is None else random
+        self._random = _RANDOM if random is None else random
         self._owns_http = http is None
         self._http = default_http_client() if http is None else http
         self._owner = LaneOwner()
-        self._sending = anyio.Lock()
-        self._recent: deque[Secret] = deque(maxlen=8)
+        self._fields: Fields | None = None  # made when they are needed, and anew for another token
+        self._sending: anyio.Lock | None = None  # many sessions never send
+        self._recent: dict[Secret, None] = {}  # the latest last
         self._single_use: dict[Literal["poll", "send"], int] = {"poll": 0, "send": 0}
         self._closed = False
 
@@ -138,6 +144,7 @@ class ILinkClient:
         token = Secret.of(token)
         before = self._token
         self._token, self._base_url = self.check_credentials(token, base_url)
+        self._fields = None
         self._remember(before)  # it is in the requests that are out
 
     def check_credentials(self, token: Secret | str, base_url: str) -> tuple[Secret, str]:
@@ -165,7 +172,7 @@ class ILinkClient:
             max_body_bytes=self._max_body_bytes,
             other=cursor,
         )
-        return parse_updates(body, secrets=self._secrets(cursor))
+        return parse_updates(body, secrets=lambda: self._secrets(cursor))
 
     @bare_errors
     async def notify_start(self, *, deadline_s: float = 10.0) -> None:
@@ -229,14 +236,16 @@ class ILinkClient:
             message["context_token"] = context_token.reveal()
         if run_id:
             message["run_id"] = run_id
+        if self._sending is None:
+            self._sending = anyio.Lock()
         async with self._sending:
             self._remember(context_token)
             body = await self._post("sendmessage", {"msg": message}, "send", deadline_s=deadline_s, other=context_token)
-        return parse_sent(body, client_id=client_id, secrets=self._secrets(context_token))
+        return parse_sent(body, client_id=client_id, secrets=lambda: self._secrets(context_token))
 
     async def _notify(self, endpoint: str, deadline_s: float, *, fresh: bool = False) -> None:
         body = await self._post(endpoint, {}, "poll", fresh=fresh, deadline_s=deadline_s, folder="msg/")
-        parse_answer(body, endpoint=endpoint, secrets=self.known_secrets())
+        parse_answer(body, endpoint=endpoint, secrets=self.known_secrets)
 
     async def _post(
         self,
@@ -257,38 +266,41 @@ class ILinkClient:
         except UnicodeEncodeError:
             # Not chained: the cause quotes what could not be written.
             raise BadRequest("half a surrogate pair cannot be sent", endpoint=endpoint, code=None) from None
-        headers = post_headers(
-            token=self._token,
-            version=self._version,
-            uin=self._random.getrandbits(32),
-            route_tag=self._route_tag,
-        )
-        if self._single_use[kind]:
-            self._single_use[kind] -= 1
-            fresh = True
-            headers["Connection"] = "close"  # for a client of the caller's, which knows no lanes
+        single_use = self._single_use[kind] > 0
+        self._single_use[kind] -= single_use
+        started = anyio.current_time()
         try:
             return await post(
                 self._http,
-                f"{self._base_url}ilink/bot/{folder}{endpoint}",
+                route(f"{self._base_url}ilink/bot/{folder}{endpoint}"),
+                self._fields or self._new_fields(),
                 endpoint=endpoint,
-                headers=headers,
+                uin=wechat_uin(self._random.getrandbits(32)),
                 content=content,
-                lane=Lane(self._owner, kind, fresh),
+                lane=Lane(self._owner, kind, fresh or single_use),
                 deadline_s=deadline_s,
                 max_body_bytes=max_body_bytes,
                 secrets=lambda: self._secrets(other),
+                single_use=single_use,  # for a client of the caller's, which knows no lanes
             )
         except ConnectionLost:
-            self._single_use[kind] = _SINGLE_USES
+            if anyio.current_time() - started < _SOON_S:
+                self._single_use[kind] = _SINGLE_USES
             raise
+
+    def _new_fields(self) -> Fields:
+        headers = post_headers(token=self._token, version=self._version, route_tag=self._route_tag)
+        fields = self._fields = Fields(headers)
+        return fields
 
     def _remember(self, secret: Secret | None) -> None:
         """Keep what was sent lately: a server may repeat it in the error of another request, an older one too."""
         if secret:
-            if secret in self._recent:
-                self._recent.remove(secret)
-            self._recent.append(secret)
+            recent = self._recent
+            recent.pop(secret, None)
+            recent[secret] = None
+            if len(recent) > _RECENT:
+                del recent[next(iter(recent))]
 
     def known_secrets(self) -> Sequence[Secret]:
         """Return what has been sent lately, so that no error repeats it."""

@@ -7,7 +7,7 @@ This is where the HTTP client's exceptions become ours; nothing above this modul
 from __future__ import annotations
 
 import contextlib
-import functools
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
@@ -25,11 +25,15 @@ from sessionfsm.errors import (
     TransportError,
 )
 from sessionfsm.ilink.body import BodyError, BoundedBody
-from sessionfsm.ilink.lanes import CONNECT_S, LANE, Lane
+from sessionfsm.ilink.fast_lane import BeginBody, FastLane
+from sessionfsm.ilink.lanes import CONNECT_S, LANE, Lane, LaneClient
+from sessionfsm.ilink.route import Fields, Route
 from sessionfsm.ilink.wire import printable
 from sessionfsm.secret import Secret
 
 __all__ = ["post"]
+
+logger = logging.getLogger("sessionfsm")
 
 _TIMEOUT = httpx.Timeout(None, connect=CONNECT_S).as_dict()
 _CLOSE_S = 1.0
@@ -87,42 +91,62 @@ class _Once(AsyncIterator[bytes]):
 
 async def post(
     http: httpx.AsyncClient,
-    url: str,
+    to: Route,
+    fields: Fields,
     *,
     endpoint: str,
-    headers: dict[str, str],
+    uin: str,
     content: bytes,
     lane: Lane,
     deadline_s: float,
     max_body_bytes: int,
     secrets: Callable[[], Sequence[Secret]],
+    single_use: bool = False,
 ) -> bytes:
     """
     Send *content* and return the body of the answer, all of it within *deadline_s* seconds.
 
-    A body that was complete when the deadline passed is returned: it may hold messages that will not come again.
+    A client of :func:`~sessionfsm.ilink.lanes.default_http_client` is passed by where its lane is fast: it could do no
+    more with the request than send it. A body that was complete when the deadline passed is returned: it may hold
+    messages that will not come again.
 
     Args:
+        uin: The value of ``X-WECHAT-UIN``.
         secrets: Asked, when there is an error, what must not show in its text.
+        single_use: Tell the server that the connection ends with the answer.
 
     Raises:
         SessionLost: If the HTTP status is 401 or 403.
         TransportError: If there is no complete answer with a status of 2xx.
     """
-    # Built by hand: the client's own cookies, parameters and default headers stay out of it.
-    request = httpx.Request(
-        "POST", _parsed(url), headers=headers, content=content, extensions={"timeout": _TIMEOUT, LANE: lane}
-    )
-    request.stream = _Content(content)
+
+    def begin(status: int, field: Callable[[str], str]) -> BoundedBody:
+        logger.debug("POST %s: HTTP status %d", endpoint, status)
+        _check_status(status, field, endpoint)
+        return BoundedBody(max_body_bytes, encoding=field("content-encoding"), length=field("content-length"))
+
     body: bytes | None = None
     with anyio.move_on_after(deadline_s):
         try:
-            response = await http.send(request, stream=True, follow_redirects=False, auth=None)
-            try:
-                _check_status(response, endpoint)
-                body = await _read(response, max_body_bytes)
-            finally:
-                await _close(response)
+            lanes = http.lanes if isinstance(http, LaneClient) else None
+            opened = None if lanes is None else await lanes.opened(lane, to.origin, to.url)
+            if isinstance(opened, FastLane):
+                body = await opened.exchange(fields.request(to, uin, content, single_use=single_use), begin)
+            else:
+                # Built by hand: the client's own cookies, parameters and default headers stay out of it.
+                request = httpx.Request(
+                    "POST",
+                    to.url,
+                    headers=fields.headers(uin, single_use=single_use),
+                    content=content,
+                    extensions={"timeout": _TIMEOUT, LANE: lane},
+                )
+                request.stream = _Content(content)
+                response = await http.send(request, stream=True, follow_redirects=False, auth=None)
+                try:
+                    body = await _read(response, begin)
+                finally:
+                    await _close(response)
         except BodyError as exc:
             raise BrokenAnswer(str(exc), endpoint=endpoint) from None
         except _FOREIGN as exc:
@@ -134,14 +158,7 @@ async def post(
     return body
 
 
-@functools.lru_cache(maxsize=1024)
-def _parsed(url: str) -> httpx.URL:
-    """Return *url* parsed. A session asks for four of them all its life."""
-    return httpx.URL(url)
-
-
-def _check_status(response: httpx.Response, endpoint: str) -> None:
-    status = response.status_code
+def _check_status(status: int, field: Callable[[str], str], endpoint: str) -> None:
     if 200 <= status <= 299:
         return
     if status in (401, 403):
@@ -150,7 +167,7 @@ def _check_status(response: httpx.Response, endpoint: str) -> None:
         f"HTTP status {status}",
         endpoint=endpoint,
         status=status,
-        retry_after_s=_retry_after(response.headers.get("Retry-After", "")),
+        retry_after_s=_retry_after(field("retry-after")),
     )
 
 
@@ -159,17 +176,14 @@ def _retry_after(text: str) -> float | None:
     return float(text) if _RETRY_AFTER.fullmatch(text.strip()) else None
 
 
-async def _read(response: httpx.Response, limit: int) -> bytes:
+async def _read(response: httpx.Response, begin: BeginBody) -> bytes:
+    headers = response.headers
     if response.is_stream_consumed:
         # An event hook of the caller's client has read it, so it is in memory and unpacked already.
-        body = BoundedBody(limit)
+        body = begin(response.status_code, lambda name: "" if name.startswith("content-") else headers.get(name, ""))
         body.feed(response.content)
         return body.finish()
-    body = BoundedBody(
-        limit,
-        encoding=response.headers.get("Content-Encoding", ""),
-        length=response.headers.get("Content-Length", ""),
-    )
+    body = begin(response.status_code, lambda name: headers.get(name, ""))
     # Not aiter_raw(): that closes the connection before it ends, where a deadline could still take the answer away.
     chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
     try:

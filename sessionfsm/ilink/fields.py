@@ -21,6 +21,7 @@ __all__ = [
     "Fields",
     "array",
     "child",
+    "exact",
     "identifier",
     "integer",
     "number",
@@ -29,6 +30,7 @@ __all__ = [
     "repaired",
     "secret",
     "string",
+    "usable",
 ]
 
 Fields: TypeAlias = "dict[str, msgspec.Raw]"
@@ -126,7 +128,11 @@ def identifier(fields: Fields, name: str) -> str | None:
 
     Zero and the empty string are protobuf's way to say that there is none.
     """
-    value = plain(fields, name)
+    return exact(plain(fields, name))
+
+
+def exact(value: object) -> str | None:
+    """Return a JSON value as an id; ``None`` if it is none."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64:
         return str(value)
     if isinstance(value, str) and value.strip() not in ("", "0"):
@@ -136,8 +142,12 @@ def identifier(fields: Fields, name: str) -> str | None:
 
 def secret(fields: Fields, name: str) -> Secret | None:
     """Return a string that has to be sent back verbatim; ``None`` if it is empty, or did not come over intact."""
-    value = string(fields, name)
-    return Secret(value) if value and "\ufffd" not in value else None
+    return usable(string(fields, name))
+
+
+def usable(text: str | None) -> Secret | None:
+    """Return *text* hidden; ``None`` if it is empty, or did not come over intact."""
+    return Secret(text) if text and "\ufffd" not in text else None
 
 
 def repaired(data: bytes | msgspec.Raw) -> bytes:

@@ -134,13 +134,16 @@ def check_route_tag(route_tag: str) -> str:
     return text
 
 
-def post_headers(*, token: Secret, version: str, uin: int, route_tag: str | None) -> dict[str, str]:
-    """Return the headers of one authenticated POST. The result holds the token in clear: send it, keep it nowhere."""
+def post_headers(*, token: Secret, version: str, route_tag: str | None) -> dict[str, str]:
+    """
+    Return the headers of every authenticated POST; ``X-WECHAT-UIN`` goes besides, and is new for each request.
+
+    The result holds the token in clear: send it, and keep it where nobody looks.
+    """
     headers = {
         "Content-Type": "application/json",
         "AuthorizationType": "ilink_bot_token",
         "Authorization": f"Bearer {token.reveal()}",
-        "X-WECHAT-UIN": wechat_uin(uin),
         "iLink-App-Id": "bot",
         "iLink-App-ClientVersion": version,
         # What body.py can unpack within a bound.

@@ -9,6 +9,7 @@ connection pool dear.
 
 from __future__ import annotations
 
+import sys
 import urllib.request
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -18,17 +19,17 @@ import anyio
 import httpx
 
 from sessionfsm.ilink.address import is_loopback
+from sessionfsm.ilink.connection import KEEPALIVE_S, Origin
+from sessionfsm.ilink.fast_lane import FastLane
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["LANE", "Lane", "LaneOwner", "LaneTransport", "default_http_client"]
+__all__ = ["LANE", "Lane", "LaneClient", "LaneOwner", "LaneTransport", "Origin", "default_http_client"]
 
 LANE = "sessionfsm.lane"
 """The request extension that holds a request's :class:`Lane`."""
 
-# A connection that was idle for longer may be dead without our knowing (docs/reference/protocol.md, section 1.4).
-_KEEPALIVE_S = 120.0
 _CLOSE_S = 1.0
 CONNECT_S = 10.0
 
@@ -37,7 +38,7 @@ class LaneOwner:
     """Whose lanes they are; knows the transports that hold some, however deep they are wrapped."""
 
     def __init__(self) -> None:
-        self._transports: set[LaneTransport] = set()
+        self._transports: list[LaneTransport] = []
 
     async def aclose(self) -> None:
         """Close this owner's lanes wherever they are; new requests open new ones."""
@@ -64,9 +65,28 @@ class Lane:
 HttpClient: TypeAlias = httpx.AsyncClient
 """The HTTP client, for everybody who only passes one on."""
 
-_Key: TypeAlias = tuple[str, bytes, bytes, int | None]  # kind, scheme, host, port
+_Key: TypeAlias = "tuple[str, Origin | None]"  # kind, and where to unless the owner has one server only
 
 _DEFAULT_LANE = Lane(None, "send")
+_FAST_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class StockLane:
+    """A lane on a connection pool of httpx, for one connection."""
+
+    __slots__ = ("origin", "transport")
+
+    def __init__(self, origin: Origin, transport: httpx.AsyncHTTPTransport) -> None:
+        self.origin = origin
+        self.transport = transport
+
+    async def aclose(self) -> None:
+        """Close the connection, also while the caller is being cancelled: closing a socket waits for nobody."""
+        with anyio.move_on_after(_CLOSE_S, shield=True):
+            await self.transport.aclose()
+
+
+_Opened: TypeAlias = FastLane | StockLane
 
 
 class LaneTransport(httpx.AsyncBaseTransport):
@@ -76,36 +96,53 @@ class LaneTransport(httpx.AsyncBaseTransport):
     Requests without a lane share a default one, which has one connection to each origin. Requests on one lane wait
     for each other, those on different lanes never do.
 
+    A lane is *fast*, on a socket of its own, or *stock*, on a connection pool of httpx. Stock it is where a proxy
+    leads, on Windows, and for requests of a kind that sessions do not make; their errors
+    are the same.
+
     Args:
         trust_env: Use the proxies and CA certificates that the environment names. Loopback is never proxied.
         ssl_context: TLS for all lanes; by default httpx's own, made when the first ``https`` URL is seen.
+        fast: Use fast lanes where that is possible.
     """
 
-    def __init__(self, *, trust_env: bool = True, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, trust_env: bool = True, ssl_context: ssl.SSLContext | None = None, fast: bool = True) -> None:
         self._trust_env = trust_env
         self._ssl_context = ssl_context
         self._unused_context: ssl.SSLContext | None = None
-        self._lanes: dict[Hashable, dict[_Key, httpx.AsyncHTTPTransport]] = {}
+        self._fast = fast and sys.platform != "win32"
+        self._lanes: dict[Hashable, dict[_Key, _Opened]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* on its lane."""
-        lane = request.extensions.get(LANE, _DEFAULT_LANE)
         url = request.url
-        key = (lane.kind, url.raw_scheme, url.raw_host, url.port)
-        if stale := self._take_stale(lane, key):
-            await _close(stale)
-        lanes = self._lanes.setdefault(lane.owner, {})
-        if (transport := lanes.get(key)) is None:
-            transport = lanes[key] = self._open(url)
-            if isinstance(lane.owner, LaneOwner):
-                lane.owner._transports.add(self)
-        return await transport.handle_async_request(request)
+        lane = request.extensions.get(LANE, _DEFAULT_LANE)
+        # What fast lanes do not do: a body whose length is not known yet, an answer that may have a length and no body.
+        plain = request.method in _FAST_METHODS and "Transfer-Encoding" not in request.headers
+        opened = await self.opened(lane, Origin(url.raw_scheme, url.raw_host, url.port), url, fast=plain)
+        if isinstance(opened, FastLane):
+            return await opened.handle(request)
+        return await opened.transport.handle_async_request(request)
 
-    def _take_stale(self, lane: Lane, key: _Key) -> list[httpx.AsyncHTTPTransport]:
-        """Remove what this lane shall not use any more: on request, and when its owner moved to another server."""
-        lanes = self._lanes.get(lane.owner, {})
-        moved = [other for other in lanes if other[0] == lane.kind and other != key and lane.owner is not None]
-        return [lanes.pop(other) for other in (*moved, key) if other in lanes and (other != key or lane.fresh)]
+    async def opened(self, lane: Lane, origin: Origin, url: httpx.URL, *, fast: bool = True) -> FastLane | StockLane:
+        """Return what *lane* leads to *origin* on. One that shall not be used any more is closed first."""
+        lanes = self._lanes.get(lane.owner)
+        if lanes is None:
+            lanes = self._lanes[lane.owner] = {}
+            if isinstance(lane.owner, LaneOwner):
+                lane.owner._transports.append(self)
+        # The lanes of an owner who has moved to another server are not kept beside the new ones.
+        key = (lane.kind, origin if lane.owner is None else None)
+        opened = lanes.get(key)
+        if opened is not None and (
+            lane.fresh or opened.origin != origin or (not fast and isinstance(opened, FastLane))
+        ):
+            del lanes[key]
+            await opened.aclose()
+            return await self.opened(Lane(lane.owner, lane.kind), origin, url, fast=fast)
+        if opened is None:
+            opened = lanes[key] = self._open(origin, url, fast=fast)
+        return opened
 
     async def aclose_lane(self, owner: Hashable) -> None:
         """Close every connection of *owner*; requests that are on them are lost."""
@@ -114,12 +151,17 @@ class LaneTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection."""
         lanes, self._lanes = self._lanes, {}
-        await _close(transport for owned in lanes.values() for transport in owned.values())
+        await _close(opened for owned in lanes.values() for opened in owned.values())
 
-    def _open(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+    def _open(self, origin: Origin, url: httpx.URL, *, fast: bool) -> FastLane | StockLane:
+        if fast and self._fast and url.scheme in ("http", "https") and self._proxy_for(url) is None:
+            return FastLane(origin, self._tls() if url.scheme == "https" else None, CONNECT_S)
+        return StockLane(origin, self._stock(url))
+
+    def _stock(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
         proxy = self._proxy_for(url)
         context = self._tls() if url.scheme == "https" or proxy is not None else self._no_tls()
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEPALIVE_S)
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S)
         if proxy is None:
             return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
         try:
@@ -159,25 +201,40 @@ class LaneTransport(httpx.AsyncBaseTransport):
         return self._unused_context
 
 
-def default_http_client() -> httpx.AsyncClient:
+class LaneClient(httpx.AsyncClient):
+    """An HTTP client of which it is known that it does no more than its lanes do."""
+
+    def __init__(self, lanes: LaneTransport) -> None:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+        super().__init__(
+            transport=lanes,
+            trust_env=False,  # the transport does that; httpx would put a pool of its own in front for each proxy
+            follow_redirects=False,
+            timeout=httpx.Timeout(None, connect=CONNECT_S),
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        )
+        self._lanes = lanes
+
+    @property
+    def lanes(self) -> LaneTransport | None:
+        """What requests may be sent on without this client; ``None`` if somebody wants to see them pass."""
+        hooks = self.event_hooks
+        return None if self.is_closed or hooks["request"] or hooks["response"] else self._lanes
+
+
+def default_http_client(*, fast: bool = True) -> httpx.AsyncClient:
     """
     Return an HTTP client with a :class:`LaneTransport`, for any number of sessions.
 
     It follows no redirect, keeps no cookie, and leaves every deadline but the connect limit to the caller.
+
+    Args:
+        fast: Use fast lanes where that is possible; otherwise all are on httpx's own connections.
     """
-    from http.cookiejar import CookieJar, DefaultCookiePolicy
-
-    return httpx.AsyncClient(
-        transport=LaneTransport(),
-        trust_env=False,  # the transport does that; httpx would put a pool of its own in front of it for each proxy
-        follow_redirects=False,
-        timeout=httpx.Timeout(None, connect=CONNECT_S),
-        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-    )
+    return LaneClient(LaneTransport(fast=fast))
 
 
-async def _close(transports: Iterable[httpx.AsyncHTTPTransport]) -> None:
-    """Close *transports* even if the caller is being cancelled: closing a socket waits for nobody."""
-    with anyio.move_on_after(_CLOSE_S, shield=True):
-        for transport in list(transports):
-            await transport.aclose()
+async def _close(opened: Iterable[_Opened]) -> None:
+    for lane in list(opened):
+        await lane.aclose()

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 from urllib.parse import quote
 
 import msgspec
 
-from sessionfsm.ilink.fields import Fields, array, child, identifier, integer, object_of, repaired, secret, string
+from sessionfsm.ilink.fields import (
+    Fields,
+    array,
+    child,
+    exact,
+    identifier,
+    integer,
+    object_of,
+    repaired,
+    secret,
+    string,
+    usable,
+)
 from sessionfsm.secret import Secret
 
 __all__ = ["Item", "ItemType", "Message", "MessageType", "Quote", "parse_message"]
@@ -37,6 +49,10 @@ class ItemType(IntEnum):
     VIDEO = 5
     TOOL_CALL_START = 11
     TOOL_CALL_RESULT = 12
+
+
+_TEXT, _VOICE = int(ItemType.TEXT), int(ItemType.VOICE)
+_Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,8 +177,116 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return [*shown.items(), ("items", kinds)]
 
 
+class _WireText(msgspec.Struct):
+    text: str | None = None
+
+
+class _WireFile(msgspec.Struct):
+    file_name: str | None = None
+
+
+class _WireQuoted(msgspec.Struct):
+    type: _Int64 | None = None
+    msg_id: int | str | None = None
+    text_item: _WireText | None = None
+    voice_item: _WireText | None = None
+
+
+class _WireQuote(msgspec.Struct):
+    svr_id: int | str | None = None
+    title: str | None = None
+    message_item: _WireQuoted | None = None
+
+
+class _WireItem(msgspec.Struct):
+    type: _Int64 | None = None
+    msg_id: int | str | None = None
+    create_time_ms: _Int64 | None = None
+    is_completed: bool | None = None
+    text_item: _WireText | None = None
+    voice_item: _WireText | None = None
+    file_item: _WireFile | None = None
+    ref_msg: _WireQuote | None = None
+
+
+class _WireMessage(msgspec.Struct):
+    """A message as it nearly always is. One that does not fit in here is read field by field."""
+
+    message_id: int | str | None = None
+    from_user_id: str | None = None
+    to_user_id: str | None = None
+    client_id: str | None = None
+    seq: _Int64 | None = None
+    create_time_ms: _Int64 | None = None
+    message_type: _Int64 | None = None
+    message_state: _Int64 | None = None
+    session_id: str | None = None
+    group_id: str | None = None
+    run_id: str | None = None
+    item_list: list[_WireItem] | None = None
+    context_token: str | None = None
+
+
+_WIRE = msgspec.json.Decoder(_WireMessage)
+
+
 def parse_message(raw: bytes) -> Message | None:
     """Return the message that *raw* is the JSON of; ``None`` if it is no JSON object."""
+    try:
+        raw.decode("utf-8")
+        wire = _WIRE.decode(raw)
+    except (ValueError, RecursionError):  # as in fields.py
+        return _read_by_fields(raw)
+    return Message(
+        raw=raw,
+        message_id=exact(wire.message_id),
+        from_user_id=wire.from_user_id,
+        to_user_id=wire.to_user_id,
+        client_id=wire.client_id,
+        seq=wire.seq,
+        create_time_ms=wire.create_time_ms,
+        message_type=wire.message_type,
+        message_state=wire.message_state,
+        session_id=wire.session_id,
+        group_id=wire.group_id,
+        run_id=wire.run_id,
+        items=tuple([_wire_item(item) for item in wire.item_list]) if wire.item_list else (),
+        context_token=usable(wire.context_token),
+    )
+
+
+def _wire_item(wire: _WireItem) -> Item:
+    quote = wire.ref_msg
+    quoted = None
+    if quote is not None:
+        item = quote.message_item
+        quoted = Quote(
+            message_id=exact(quote.svr_id) or (exact(item.msg_id) if item is not None else None),
+            title=quote.title,
+            text=_wire_text(item) if item is not None else None,
+        )
+    return Item(
+        type=wire.type,
+        msg_id=exact(wire.msg_id),
+        text=_wire_text(wire),
+        file_name=wire.file_item.file_name if wire.file_item is not None else None,
+        create_time_ms=wire.create_time_ms,
+        is_completed=wire.is_completed,
+        quoted=quoted,
+    )
+
+
+def _wire_text(wire: _WireItem | _WireQuoted) -> str | None:
+    """Return what an item says, as :func:`_text` does."""
+    kind = wire.type
+    payload = wire.text_item if kind is None or kind == _TEXT else None
+    if payload is None and (kind is None or kind == _VOICE):
+        payload = wire.voice_item
+    return payload.text if payload is not None else None
+
+
+def _read_by_fields(raw: bytes) -> Message | None:
+    """Read a message of which something is not as it should be, or which is none."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
 
 from sessionfsm.errors import BadRequest, BrokenAnswer, ConversationClosed, ServerRefused, SessionLost
-from sessionfsm.ilink.fields import Fields, array, identifier, integer, number, object_of, secret, string
+from sessionfsm.ilink.fields import Fields, array, identifier, integer, number, object_of, secret, string, usable
 from sessionfsm.ilink.message import Item, ItemType, Message, MessageType, Quote, parse_message
 from sessionfsm.secret import Secret, hide_secrets
 
@@ -28,10 +31,26 @@ __all__ = [
 
 _SESSION_LOST = -14
 _BAD_REQUEST = -2
+_BOT = int(MessageType.BOT)
 _CONVERSATION_CLOSED = frozenset({-2, -3, -4})
 _ERRMSG_CHARACTERS = 200
 _READ_CHARACTERS = 1000  # of a text that is cut to the above; secrets in it shrink
 _BOM = b"\xef\xbb\xbf"
+
+Secrets: TypeAlias = Callable[[], Iterable[Secret]]
+
+
+class _Good(msgspec.Struct):
+    """The answer to a poll as it nearly always is. One that does not fit in here is read field by field."""
+
+    ret: int | None = None
+    errcode: int | None = None
+    msgs: list[msgspec.Raw] | None = None
+    get_updates_buf: str | None = None
+    longpolling_timeout_ms: int | None = None
+
+
+_GOOD = msgspec.json.Decoder(_Good)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +100,13 @@ def effective_code(ret: int | None, errcode: int | None) -> int:
     return errcode or ret or 0
 
 
-def parse_answer(body: bytes, *, endpoint: str, secrets: Iterable[Secret] = ()) -> Fields:
+def parse_answer(body: bytes, *, endpoint: str, secrets: Secrets = tuple) -> Fields:
     """
     Return the members of a successful answer; none for an empty body.
 
     Args:
-        secrets: What the request held. The server's words are shown to people, and must not repeat these.
+        secrets: Asked, when there is an error, what the request held: the server's words are shown to people, and must
+            not repeat these.
 
     Raises:
         SessionLost: If the code is -14.
@@ -104,7 +124,7 @@ def parse_answer(body: bytes, *, endpoint: str, secrets: Iterable[Secret] = ()) 
     if code == 0:
         return fields
     said = string(fields, "errmsg") or ""
-    errmsg = printable(said, secrets)
+    errmsg = printable(said, secrets())
     words = f"{code}: {errmsg}" if errmsg else f"{code}"
     if code == _SESSION_LOST:
         raise SessionLost(f"the session is lost ({words})", endpoint=endpoint, code=code, errmsg=errmsg)
@@ -116,26 +136,35 @@ def parse_answer(body: bytes, *, endpoint: str, secrets: Iterable[Secret] = ()) 
     raise ServerRefused(f"refused ({words})", endpoint=endpoint, code=code, errmsg=errmsg)
 
 
-def parse_updates(body: bytes, *, secrets: Iterable[Secret] = ()) -> Updates:
+def parse_updates(body: bytes, *, secrets: Secrets = tuple) -> Updates:
     """
     Read the answer to ``getupdates``. What is wrong in one message, or in a hint, spoils nothing else.
 
     Raises:
         ILinkError: As :func:`parse_answer` does.
     """
-    fields = parse_answer(body, endpoint="getupdates", secrets=secrets)
-    entries = array(fields, "msgs")
-    parsed = [parse_message(bytes(entry)) for entry in entries or ()]
+    try:
+        good = _GOOD.decode(body)
+    except (ValueError, RecursionError):  # as in fields.py
+        good = None
+    hint_ms: float | None
+    if good is not None and not good.ret and not good.errcode:
+        entries, cursor, hint_ms = good.msgs, usable(good.get_updates_buf), good.longpolling_timeout_ms
+    else:
+        fields = parse_answer(body, endpoint="getupdates", secrets=secrets)
+        entries, cursor = array(fields, "msgs"), secret(fields, "get_updates_buf")
+        hint_ms = number(fields, "longpolling_timeout_ms")
+    parsed = [parse_message(bytes(entry)) for entry in entries] if entries else []
     return Updates(
-        messages=tuple(m for m in parsed if m is not None and m.message_type != MessageType.BOT),
+        messages=tuple([m for m in parsed if m is not None and m.message_type != _BOT]),
         has_messages=entries is not None,
-        cursor=secret(fields, "get_updates_buf"),
-        hint_ms=_hint(fields),
+        cursor=cursor,
+        hint_ms=int(hint_ms) if hint_ms is not None and 1 <= hint_ms < 2**63 else None,
         dropped=parsed.count(None),
     )
 
 
-def parse_sent(body: bytes, *, client_id: str, secrets: Iterable[Secret] = ()) -> Sent:
+def parse_sent(body: bytes, *, client_id: str, secrets: Secrets = tuple) -> Sent:
     """
     Read the answer to ``sendmessage``.
 
@@ -158,8 +187,3 @@ def _code(fields: Fields, name: str, endpoint: str) -> int | None:
     if code is None and bytes(fields.get(name, b"null")) != b"null":
         raise BrokenAnswer(f"{name} is not a number", endpoint=endpoint)
     return code
-
-
-def _hint(fields: Fields) -> int | None:
-    value = number(fields, "longpolling_timeout_ms")
-    return int(value) if value is not None and 1 <= value < 2**63 else None

@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
+import httpx
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+
+from sessionfsm.ilink import client, default_http_client
 
 Answer = Callable[["Connection"], Awaitable[None]]
 
@@ -85,6 +88,31 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Everything that awaits is tested on both."""
     name: str = request.param
     return name
+
+
+def hooked_http_client() -> httpx.AsyncClient:
+    """A client of whose requests somebody wants to hear: they go through httpx, and then on the fast lane."""
+
+    async def hear(_: httpx.Request) -> None: ...
+
+    http = default_http_client()
+    http.event_hooks = {"request": [hear]}
+    return http
+
+
+LANES: dict[str, Callable[[], httpx.AsyncClient]] = {
+    "fast lane": default_http_client,
+    "fast lane through httpx": hooked_http_client,
+    "stock lane": lambda: default_http_client(fast=False),
+}
+
+
+@pytest.fixture(params=LANES)
+def make_http(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], httpx.AsyncClient]:
+    """Return what makes HTTP clients of each kind, one after the other; sessions make their own of the same kind."""
+    make = LANES[request.param]
+    monkeypatch.setattr(client, "default_http_client", make)
+    return make
 
 
 @pytest.fixture

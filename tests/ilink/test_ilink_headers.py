@@ -135,15 +135,14 @@ def test_a_route_tag_that_breaks_a_header_is_refused(tag: str) -> None:
 
 def test_the_headers_of_the_example() -> None:
     """The header set of section 7, and what we can unpack."""
-    headers = post_headers(token=Secret(TOKEN), version="132105", uin=305419896, route_tag=None)
+    headers = post_headers(token=Secret(TOKEN), version="132105", route_tag=None)
     assert headers == {
         "Content-Type": "application/json",
         "AuthorizationType": "ilink_bot_token",
         "Authorization": f"Bearer {TOKEN}",
-        "X-WECHAT-UIN": "MzA1NDE5ODk2",
         "iLink-App-Id": "bot",
         "iLink-App-ClientVersion": "132105",
         "Accept-Encoding": "gzip, deflate",
     }
-    tagged = post_headers(token=Secret(TOKEN), version="132105", uin=0, route_tag="7")
+    tagged = post_headers(token=Secret(TOKEN), version="132105", route_tag="7")
     assert tagged["SKRouteTag"] == "7"

@@ -1,4 +1,4 @@
-"""Lanes and exchanges over real sockets, with servers that misbehave."""
+"""Lanes and exchanges over real sockets, with servers that misbehave; each test on each kind of lane."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ import httpx
 import pytest
 
 from sessionfsm.errors import BrokenAnswer, ConnectFailed, ConnectionLost, DeadlineExceeded, ILinkError, StatusError
-from sessionfsm.ilink import ILinkClient, Lane, LaneTransport, default_http_client
+from sessionfsm.ilink import ILinkClient, Lane, LaneTransport
 from sessionfsm.ilink.lanes import LaneOwner
 from sessionfsm.secret import Secret
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("make_http")]
 
 TOKEN = "0a1b2c3d4e5f@im.bot:00112233445566778899aabbccddeeff"
 IDLE = b'{"msgs":[],"get_updates_buf":"c1"}'
 Serve = Callable[[Any], AbstractAsyncContextManager[Any]]
+MakeHttp = Callable[[], httpx.AsyncClient]
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +94,7 @@ async def test_a_connection_that_the_server_closed_is_replaced(serve: Serve) -> 
         assert server.connections == 3
 
 
-async def test_many_sessions_share_a_client_and_never_wait_for_each_other(serve: Serve) -> None:
+async def test_many_sessions_share_a_client_and_never_wait_for_each_other(serve: Serve, make_http: MakeHttp) -> None:
     """More sessions than a stock pool has connections all poll at once, and all can still send."""
     count = 120
 
@@ -102,7 +103,7 @@ async def test_many_sessions_share_a_client_and_never_wait_for_each_other(serve:
             await anyio.sleep_forever()
         await connection.answer(b'{"message_id":1}')
 
-    async with serve(hold) as server, default_http_client() as http:
+    async with serve(hold) as server, make_http() as http:
         clients = [ILinkClient(token=TOKEN, base_url=server.url, http=http) for _ in range(count)]
         async with anyio.create_task_group() as tasks:
             for ilink in clients:
@@ -115,9 +116,9 @@ async def test_many_sessions_share_a_client_and_never_wait_for_each_other(serve:
             tasks.cancel_scope.cancel()
 
 
-async def test_closing_a_session_closes_its_own_connections(serve: Serve) -> None:
+async def test_closing_a_session_closes_its_own_connections(serve: Serve, make_http: MakeHttp) -> None:
     """A session that shares the HTTP client takes only its own connections with it."""
-    async with serve(idle) as server, default_http_client() as http:
+    async with serve(idle) as server, make_http() as http:
         one, two = (ILinkClient(token=TOKEN, base_url=server.url, http=http) for _ in range(2))
         for ilink in (one, two):
             await ilink.get_updates(None, deadline_s=1)
@@ -210,7 +211,9 @@ async def test_lanes_are_closed_through_any_wrapper(serve: Serve) -> None:
 # --- TLS and proxies ------------------------------------------------------------------------------------------------
 
 
-async def test_tls_is_made_once_and_only_when_needed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tls_is_made_once_and_only_when_needed(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, make_http: MakeHttp
+) -> None:
     """Certificates are loaded when the first https URL is seen, once for all lanes."""
     made: list[ssl.SSLContext] = []
 
@@ -219,7 +222,7 @@ async def test_tls_is_made_once_and_only_when_needed(serve: Serve, monkeypatch: 
         return made[-1]
 
     monkeypatch.setattr(httpx, "create_ssl_context", make)
-    async with serve(idle) as server, default_http_client() as http:
+    async with serve(idle) as server, make_http() as http:
         await ILinkClient(token=TOKEN, base_url=server.url, http=http).notify_start()
         assert not made
         for _ in range(2):
@@ -450,13 +453,13 @@ async def test_a_redirect_is_not_followed(serve: Serve) -> None:
         assert not elsewhere.requests
 
 
-async def test_cookies_are_not_kept(serve: Serve) -> None:
+async def test_cookies_are_not_kept(serve: Serve, make_http: MakeHttp) -> None:
     """A server cannot mark a session."""
 
     async def cookie(connection: Any) -> None:
         await connection.answer(IDLE, headers="Set-Cookie: a=b; Path=/\r\n")
 
-    async with serve(cookie) as server, default_http_client() as http:
+    async with serve(cookie) as server, make_http() as http:
         ilink = ILinkClient(token=TOKEN, base_url=server.url, http=http)
         for _ in range(2):
             await ilink.get_updates(None, deadline_s=1)
@@ -488,3 +491,25 @@ async def test_debug_logs_show_no_secret(serve: Serve, caplog: pytest.LogCapture
     assert "getupdates" in caplog.text
     for secret in (TOKEN, "CURSOR-0123", "CONTEXT-0123"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("soon_s", [0.0, 60.0])
+async def test_a_poll_that_was_held_and_lost_says_nothing_against_keeping_connections(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, soon_s: float
+) -> None:
+    """When a server drops everybody, each comes back on one connection; one lost at once is another matter."""
+    monkeypatch.setattr("sessionfsm.ilink.client._SOON_S", soon_s)
+    broken = True
+
+    async def drop(connection: Any) -> None:
+        if broken:
+            raise EOFError
+        await connection.answer(IDLE)
+
+    async with serve(drop) as server, ILinkClient(token=TOKEN, base_url=server.url) as ilink:
+        with pytest.raises(ConnectionLost):
+            await ilink.get_updates(None, deadline_s=1)
+        broken = False
+        for _ in range(3):
+            await ilink.get_updates(None, deadline_s=1)
+        assert server.connections == (4 if soon_s else 2)

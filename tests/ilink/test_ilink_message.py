@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionfsm.ilink.message import ItemType, Message, parse_message
+from sessionfsm.ilink.message import ItemType, Message, _read_by_fields, parse_message
 from sessionfsm.secret import Secret
 
 USER = "o9cq80000000000000000000abcd@im.wechat"
@@ -213,6 +213,75 @@ def test_a_stored_message_is_the_message() -> None:
     assert parse_message(message.raw) == message
     assert hash(parse_message(message.raw)) == hash(message)
     assert b'"unknown": {"kept": [1]}' in message.raw
+
+
+# --- the quick reading and the careful one --------------------------------------------------------------------------
+
+numbers = st.integers(-5, 5) | st.sampled_from([2**53, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1])
+odd = st.sampled_from(
+    [None, True, 1.0, 1e3, 1e300, 0.5, "", "7", "0", " 0 ", "x\ufffd", "\ud83d", [], {}, [1], "9" * 25]
+)
+texts = st.text(max_size=3) | st.sampled_from(["", "0", "hello"])
+ids = numbers | texts
+
+
+def sometimes_odd(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Nearly always what it should be."""
+    return st.one_of(good, good, good, good, good, odd)
+
+
+said = sometimes_odd(st.fixed_dictionaries({}, optional={"text": sometimes_odd(texts), "x": odd}))
+kinds = sometimes_odd(st.sampled_from([0, 1, 2, 3, 4, 11]))
+quoted = {"type": kinds, "msg_id": sometimes_odd(ids), "text_item": said, "voice_item": said}
+quotes = st.fixed_dictionaries(
+    {},
+    optional={
+        "svr_id": sometimes_odd(ids),
+        "title": sometimes_odd(texts),
+        "message_item": sometimes_odd(st.fixed_dictionaries({}, optional=quoted)),
+    },
+)
+items = st.fixed_dictionaries(
+    {},
+    optional={
+        **quoted,
+        "create_time_ms": sometimes_odd(numbers),
+        "is_completed": sometimes_odd(st.booleans()),
+        "file_item": sometimes_odd(st.fixed_dictionaries({}, optional={"file_name": sometimes_odd(texts)})),
+        "ref_msg": sometimes_odd(quotes),
+    },
+)
+messages = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: sometimes_odd(numbers) for name in ("seq", "create_time_ms", "message_type", "message_state")},
+        **{name: sometimes_odd(texts) for name in ("from_user_id", "to_user_id", "client_id", "session_id", "run_id")},
+        "message_id": sometimes_odd(ids),
+        "context_token": sometimes_odd(texts),
+        "item_list": sometimes_odd(st.lists(sometimes_odd(items), max_size=3)),
+        "unknown": odd,
+    },
+)
+
+
+@given(messages, st.booleans())
+def test_the_quick_reading_says_what_the_careful_one_says(fields: dict[str, Any], escaped: bool) -> None:
+    """A message is read in one go if all is as it should be, else field by field; nobody can tell which it was."""
+    raw = json.dumps(fields, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+    assert parse_message(raw) == _read_by_fields(raw)
+
+
+@given(messages)
+def test_a_field_that_stands_there_twice_means_the_same_to_both(fields: dict[str, Any]) -> None:
+    """JSON allows it; the last one counts."""
+    twice = json.dumps(fields)[:-1] + "," + json.dumps(dict(reversed(list(fields.items()))))[1:] if fields else "{}"
+    assert parse_message(twice.encode()) == _read_by_fields(twice.encode())
+
+
+def test_the_message_of_the_reference_is_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all of this would be for nothing."""
+    monkeypatch.setattr("sessionfsm.ilink.message._read_by_fields", None)
+    assert parsed({**TEXT_MESSAGE, "item_list": ITEMS}).message_id == "7498123456789012345"
 
 
 # --- dedup keys (section 2.5) ---------------------------------------------------------------------------------------

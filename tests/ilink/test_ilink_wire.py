@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -224,7 +225,7 @@ def test_errmsg_is_short_printable_and_without_secrets() -> None:
     token = Secret("0a1b2c3d4e5f@im.bot:0011")
     noise = "0a1b2c3d4e5f\u200b@im.bot:\x000011 \x1b[31mred\r\nINFO forged " + "x" * 1000
     with pytest.raises(ServerRefused) as caught:
-        parse_answer(json.dumps({"ret": 5, "errmsg": noise}).encode(), endpoint="getupdates", secrets=[token])
+        parse_answer(json.dumps({"ret": 5, "errmsg": noise}).encode(), endpoint="getupdates", secrets=lambda: [token])
     for text in (str(caught.value), caught.value.errmsg):
         assert token.reveal() not in text
         assert text.isprintable()
@@ -236,7 +237,7 @@ def test_a_secret_inside_the_words_does_not_change_their_meaning() -> None:
     """Hiding a secret happens after the code was understood."""
     with pytest.raises(BadRequest):
         parse_answer(
-            b'{"ret": -2, "errmsg": "invalid arguments"}', endpoint="sendmessage", secrets=[Secret("arguments")]
+            b'{"ret": -2, "errmsg": "invalid arguments"}', endpoint="sendmessage", secrets=lambda: [Secret("arguments")]
         )
 
 
@@ -269,3 +270,36 @@ def test_any_body_is_an_answer_or_our_error(body: bytes) -> None:
         message.raw.decode()
     assert isinstance(answer.hint_ms, int | None)
     assert answer.cursor is None or answer.cursor
+
+
+odd = st.sampled_from(
+    [None, True, 0.0, 1.5, 35000.0, "", "0", "35000", "-14", [], {}, "x\ufffd", "\ud83d", 2**63, -1, 0, 7]
+)
+good_answers = st.fixed_dictionaries(
+    {},
+    optional={
+        "ret": st.sampled_from([0, None]) | odd,
+        "errcode": st.sampled_from([0, None]) | odd,
+        "msgs": st.lists(st.sampled_from([{}, {"message_id": 7}, {"message_type": 2}, {"message_id": "x"}, 7])) | odd,
+        "get_updates_buf": st.text(max_size=5) | odd,
+        "longpolling_timeout_ms": st.integers(0, 10**6) | odd,
+        "sync_buf": odd,
+    },
+)
+
+
+@given(good_answers, st.booleans())
+def test_the_quick_reading_of_a_poll_says_what_the_careful_one_says(fields: dict[str, Any], bom: bool) -> None:
+    """An answer is read in one go if all is as it should be, else field by field; nobody can tell which it was."""
+    body = (b"\xef\xbb\xbf" if bom else b"") + json.dumps(fields).encode()
+
+    def read() -> Updates | str:
+        try:
+            return parse_updates(body)
+        except ILinkError as error:
+            return f"{type(error).__name__}: {error}"
+
+    quick = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sessionfsm.ilink.wire._GOOD", msgspec.json.Decoder(str))  # which reads none of these
+        assert read() == quick

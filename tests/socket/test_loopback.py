@@ -9,7 +9,7 @@ from sessionfsm import Session
 from sessionfsm.testing import FakeServer, faults
 from sessionfsm.testing.judge import judge_wire
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("lane")]
 
 TOKEN = "0a1b2c3d4e5f@im.bot:00112233445566778899aabbccddeeff"
 
@@ -74,3 +74,38 @@ async def test_a_short_life_with_faults_on_a_real_socket() -> None:
     assert seen == ["one", "two", "three"]
     assert [sent.text for sent in account.sent] == ["re: one", "re: two", "re: three"]
     assert judge_wire(server.log.session_requests(account.name), session._driver.lifecycle.policy).violations == ()
+
+
+FAULTS = [
+    faults.Status(status=502, endpoint="getupdates"),
+    faults.Status(status=429, endpoint="getupdates", retry_after="1"),
+    faults.Html(endpoint="getupdates"),
+    faults.Garbage(endpoint="getupdates"),
+    faults.Body(endpoint="getupdates", body=b"", status=204),
+    faults.Oversize(endpoint="getupdates", size=20_000_000),
+    faults.Reset(endpoint="getupdates"),
+    faults.Truncated(endpoint="getupdates"),
+    faults.Redirect(endpoint="getupdates"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{type(fault).__name__} {getattr(fault, 'status', '')}")
+async def test_a_session_comes_through_each_fault_on_each_lane(fault: faults.Fault) -> None:
+    """What goes wrong in one answer costs a wait; the message behind it arrives, and nothing is broken."""
+    server = FakeServer(hold_s=0.2)
+    account = server.account(TOKEN)
+    server.apply(fault)
+    async with server.listen() as listening, Session(token=TOKEN, base_url=listening.url) as session:
+        with anyio.fail_after(30):
+            while fault_is_due(server):  # noqa: ASYNC110 - the wire is in between
+                await anyio.sleep(0.01)
+            account.push("behind it")
+            async for message in session:
+                assert message.text == "behind it"
+                break
+    assert judge_wire(server.log.session_requests(account.name), session._driver.lifecycle.policy).violations == ()
+
+
+def fault_is_due(server: FakeServer) -> bool:
+    """Whether no poll has been spoiled yet."""
+    return not any(entry.endpoint == "getupdates" and entry.ended_s is not None for entry in server.log)

@@ -64,6 +64,7 @@ async def test_a_call_that_hangs_is_left_at_once_and_costs_one_thread_only() -> 
     run.close()
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_server_that_closes_after_each_answer_without_saying_so_is_heard() -> None:
     """It costs one failed poll; after that each request has a connection of its own, and messages arrive."""
     server = FakeServer(hold_s=0.2)

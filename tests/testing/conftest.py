@@ -8,6 +8,7 @@ import anyio
 import httpx
 import pytest
 
+from sessionfsm.ilink import LaneTransport
 from sessionfsm.testing import FakeServer, backend_options
 
 TOKEN = "0a1b2c3d4e5f@im.bot:00112233445566778899aabbccddeeff"
@@ -71,14 +72,29 @@ async def _by_socket(server: FakeServer, token: str = TOKEN) -> AsyncIterator[Po
         yield Poker(http, token)
 
 
+def _by_lane(*, fast: bool) -> Connect:
+    @asynccontextmanager
+    async def connect(server: FakeServer, token: str = TOKEN) -> AsyncIterator[Poker]:
+        async with (
+            server.listen() as listening,
+            httpx.AsyncClient(base_url=listening.url, timeout=None, transport=LaneTransport(fast=fast)) as http,
+        ):
+            yield Poker(http, token)
+
+    return connect
+
+
 @pytest.fixture
 def memory() -> Connect:
     return _in_memory
 
 
-@pytest.fixture(params=[_in_memory, _by_socket], ids=["memory", "socket"])
+@pytest.fixture(
+    params=[_in_memory, _by_socket, _by_lane(fast=True), _by_lane(fast=False)],
+    ids=["memory", "socket", "socket, fast lane", "socket, stock lane"],
+)
 def connect(request: pytest.FixtureRequest) -> Connect:
-    """Either front end."""
+    """Either front end, and to the socket with httpx as it is, and with the lanes of sessions."""
     return request.param
 
 

@@ -1,0 +1,229 @@
+"""
+One connection of the fast lane: a socket that anyio waits for, with TLS or without.
+
+No stream and no transport stands between: they would keep buffers for a connection that is silent nearly all its life,
+and cost more per poll than the socket does. Errors are those that httpx raises over its own connections, so that
+nobody above knows which they are. A connection is closed without a word (no TLS closing handshake), as httpx does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+__all__ = ["KEEPALIVE_S", "Connection", "Origin"]
+
+# A connection that was idle for longer may be dead without our knowing (docs/reference/protocol.md, section 1.4).
+KEEPALIVE_S = 120.0
+_READ_BYTES = 16 * 1024
+_NEXT_ADDRESS_S = 0.25
+"""So long the first address of a name has before the next is tried beside it (RFC 8305, section 5)."""
+
+_Address: TypeAlias = "tuple[Any, ...]"  # as getaddrinfo() returns it
+
+
+class Origin(NamedTuple):
+    """Where a request goes: scheme, host and port as they stand in the URL."""
+
+    scheme: bytes
+    host: bytes
+    port: int | None
+
+
+class Connection:
+    """
+    An open connection that carries one exchange at a time.
+
+    Attributes:
+        idle_since_s: When its last exchange has ended, on the monotonic clock.
+    """
+
+    __slots__ = ("_is_tls", "_socket", "idle_since_s")
+
+    def __init__(self, sock: socket.socket, *, is_tls: bool) -> None:
+        self._socket = sock
+        self._is_tls = is_tls
+        self.idle_since_s = 0.0
+
+    @classmethod
+    async def open(cls, origin: Origin, context: ssl.SSLContext | None, limit_s: float | None) -> Connection:
+        """
+        Connect to *origin*, over TLS if there is a *context*, within *limit_s* seconds.
+
+        Raises:
+            httpx.ConnectError: If there is no connection.
+            httpx.ConnectTimeout: If there is none in time.
+        """
+        host = origin.host.decode("ascii")
+        try:
+            with anyio.fail_after(limit_s):
+                sock = await _connected(host, origin.port or (80 if context is None else 443))
+                if context is not None:
+                    sock = await _with_tls(sock, context, host)
+        except TimeoutError as exc:
+            raise httpx.ConnectTimeout(str(exc)) from exc
+        except (OSError, ValueError) as exc:  # of TLS, too; a name that is none is a ValueError
+            raise httpx.ConnectError(str(exc)) from exc
+        return cls(sock, is_tls=context is not None)
+
+    def usable(self, now: float) -> bool:
+        """
+        Tell whether another request may be sent, as far as can be known here.
+
+        A connection on which there is something to read is not used: the other side has closed it, or says what
+        nobody has asked for.
+        """
+        if now - self.idle_since_s > KEEPALIVE_S:
+            return False
+        try:
+            # Over TLS there may be something that is not for us, such as a ticket; this takes it in.
+            self._socket.recv(1, 0 if self._is_tls else socket.MSG_PEEK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            pass
+        return False
+
+    async def send(self, data: bytes) -> None:
+        """
+        Send *data*, all of it. It waits only if the system has no room for it.
+
+        Raises:
+            httpx.WriteError: If the connection broke.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                try:
+                    rest = rest[self._socket.send(rest) :]
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    await anyio.wait_writable(self._socket)
+                except ssl.SSLWantReadError:
+                    await anyio.wait_readable(self._socket)
+        except (OSError, anyio.ClosedResourceError) as exc:
+            raise httpx.WriteError(_words(exc)) from exc
+
+    async def receive(self) -> bytes:
+        """
+        Return what comes next; ``b""`` at the end.
+
+        Raises:
+            httpx.ReadError: If the connection broke, or was closed here.
+        """
+        sock, over_tls = self._socket, self._is_tls
+        waited = False
+        try:
+            while True:
+                # Over TLS what came with the last record is here already, and the socket does not show it.
+                if not over_tls and not waited:
+                    waited = True
+                    await anyio.wait_readable(sock)
+                try:
+                    data = sock.recv(_READ_BYTES)
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    waited = True
+                    await anyio.wait_readable(sock)
+                except ssl.SSLWantWriteError:
+                    waited = True
+                    await anyio.wait_writable(sock)
+                else:
+                    if not waited:  # a server that never stops must not keep everybody else from their turn
+                        await anyio.lowlevel.checkpoint()
+                    return data
+        except (OSError, anyio.ClosedResourceError) as exc:
+            raise httpx.ReadError(_words(exc)) from exc
+
+    def close(self) -> None:
+        """Close it; whoever still waits for it gets an error. It waits for nobody. May be called again."""
+        if self._socket.fileno() >= 0:
+            anyio.notify_closing(self._socket)
+            self._socket.close()
+
+
+async def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    """Shake hands; whatever hinders it closes the socket."""
+    wrapped: socket.socket = sock
+    try:
+        wrapped = over_tls = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        while True:
+            try:
+                over_tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await anyio.wait_readable(over_tls)
+            except ssl.SSLWantWriteError:
+                await anyio.wait_writable(over_tls)
+            else:
+                return over_tls
+    except BaseException:
+        wrapped.close()
+        raise
+
+
+async def _connected(host: str, port: int) -> socket.socket:
+    """Return a connected socket: of the addresses of *host*, the first one that answers."""
+    addresses: Sequence[_Address]
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:  # no address, but a name
+        addresses = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if len(addresses) == 1:
+        return await _connected_to(addresses[0])
+    errors: list[OSError] = []
+    won: list[socket.socket] = []
+
+    async def attempt(address: _Address, failed: anyio.Event) -> None:
+        try:
+            sock = await _connected_to(address)
+        except OSError as exc:
+            errors.append(exc)
+            failed.set()
+        else:
+            won.append(sock)
+            race.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as race:
+            for address in addresses:
+                failed = anyio.Event()
+                race.start_soon(attempt, address, failed)
+                with anyio.move_on_after(_NEXT_ADDRESS_S):
+                    await failed.wait()
+        if not won:
+            raise errors[-1] if errors else OSError("the name has no address")
+    except BaseException:
+        for sock in won:
+            sock.close()
+        raise
+    for late in won[1:]:
+        late.close()
+    return won[0]
+
+
+async def _connected_to(address: _Address) -> socket.socket:
+    family, kind, protocol, where = address[0], address[1], address[2], address[-1]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        try:
+            sock.connect(where)
+        except BlockingIOError:
+            await anyio.wait_writable(sock)
+            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(code, os.strerror(code)) from None
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _words(exc: Exception) -> str:
+    """Return what the system said, without anything that came over the wire."""
+    return str(exc) or type(exc).__name__
