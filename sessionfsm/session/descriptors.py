@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 
+from sessionfsm.store.lock_files import parts_can_be_locked
+
 __all__ = ["OTHERS", "check_descriptors", "descriptors_needed"]
 
 logger = logging.getLogger("sessionfsm")
 
 OTHERS = 64
-"""For the program itself: its standard streams, the store, the event loop, its own files."""
+"""For the program itself: its standard streams, the store and its locks, the event loop, its own files."""
 
 
 def descriptors_needed(sessions: int, *, sends: int, locked: bool) -> int:
@@ -19,9 +21,10 @@ def descriptors_needed(sessions: int, *, sends: int, locked: bool) -> int:
     Args:
         sessions: Each has one connection, that of its poll.
         sends: How many texts are being sent at the same time, at most one for each session; each has a connection.
-        locked: The store locks accounts between processes: a file for each.
+        locked: The store locks accounts between processes; where parts of a file cannot be locked, that is a file for
+            each.
     """
-    return sessions * (2 if locked else 1) + min(sends, sessions) + OTHERS
+    return sessions * (2 if locked and not parts_can_be_locked() else 1) + min(sends, sessions) + OTHERS
 
 
 def check_descriptors(needed: int, sessions: int, *, raise_it: bool) -> str:

@@ -246,9 +246,8 @@ class Operations:
             StoreError: If the store cannot be read.
         """
         by = anyio.current_time() + self.policy.renewal_deadline_s
-        await self._acquire(self.account, by)
+        self.cursor = await self._acquire(self.account, by)
         try:
-            self.cursor = await self.writer.ask(by, self.writer.store.cursor, self.account)
             if self.credentials is not None and (found := await self._current(by)) and found.account == self.account:
                 # What was kept before we were started is older than the token that we were started with.
                 self._passed_over = found.token
@@ -283,9 +282,11 @@ class Operations:
                 return
         await self.client.notify_stop(deadline_s=max(by - anyio.current_time(), 0.0))
 
-    async def _acquire(self, account: str, by: float) -> None:
+    async def _acquire(self, account: str, by: float) -> Secret | None:
         """
-        Take an account. If nobody waits for the answer any more and it was done all the same, it is undone.
+        Take an account; return its newest cursor, ``None`` if it has none.
+
+        If nobody waits for the answer any more and it was done all the same, it is undone.
 
         Raises:
             AccountInUse: If somebody else has it.
@@ -295,11 +296,13 @@ class Operations:
         done: list[bool] = []  # whoever takes out what is in it, here or in the store's thread, is the one to undo it
         abandoned = False
 
-        def acquire() -> None:
+        def acquire() -> Secret | None:
             store.acquire(account)
             done.append(True)
             if abandoned:
                 undo()
+                return None
+            return store.cursor(account)
 
         def undo() -> None:
             with contextlib.suppress(IndexError):
@@ -307,7 +310,7 @@ class Operations:
                 store.release(account)
 
         try:
-            await self.writer.ask(by, acquire)
+            return await self.writer.ask(by, acquire)
         except BaseException:
             abandoned = True
             undo()

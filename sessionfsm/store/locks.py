@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from sessionfsm.errors import AccountInUse, StoreError
 from sessionfsm.printable import printable
 
-from .files import file_name, lock_file, make_private_folder, read_file, write_file
+from .files import file_name, make_private_folder, read_file
+from .lock_files import FilePerLock, LockFiles, NoLocks, Parts, parts_can_be_locked
 from .places import locks_folder
-
-if TYPE_CHECKING:
-    from filelock import UnixFileLock
 
 __all__ = ["AccountLocks"]
 
@@ -42,9 +39,10 @@ class AccountLocks:
     """
     Locks accounts: each for one holder, in this process or in any other that uses the same folder.
 
-    The lock is ``flock`` on a file, and the file's presence means nothing. The kernel drops it when its process has
-    ended, however it did. It was tried on Linux with local file systems; where there is no ``flock``, an account cannot
-    be locked, and is not. A program that is started does not inherit a lock, and a child made by :func:`os.fork` has
+    The lock is the kernel's, on a part of a file that all accounts share, or by ``flock`` on a file for each account
+    where parts cannot be locked; a file's presence means nothing. The kernel drops it when its process has ended,
+    however it did. It was tried on Linux with local file systems; where there are no locks, an account cannot be
+    locked, and is not. A program that is started does not inherit a lock, and a child made by :func:`os.fork` has
     let go of its parent's when the call returns. The folder must not be removed while a lock in it is held: the lock
     would stay behind with the files that were removed.
 
@@ -57,8 +55,7 @@ class AccountLocks:
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self._folder = locks_folder() if folder is None else Path(folder)
-        self._held: dict[str, UnixFileLock] = {}
-        self._mutex = threading.Lock()
+        self._locks: LockFiles = Parts(self._folder) if parts_can_be_locked() else FilePerLock(self._folder)
 
     def acquire(self, account: str) -> None:
         """
@@ -68,21 +65,20 @@ class AccountLocks:
             AccountInUse: If it is locked; it says by whom, as far as the holder has told.
             StoreError: If the lock cannot be had for another reason.
         """
-        path = self._path(account)
+        name = file_name(account)
         try:
             make_private_folder(self._folder)
-            lock = lock_file(path, timeout_s=0.0)
+            taken = self._lock(name)
         except OSError as error:
+            path = self._locks.path(name)
             raise StoreError(
                 f"account {account} cannot be locked: {path}: {error.strerror or error}; "
                 "the folder must be yours, on a local file system that is not full"
             ) from error
-        if lock is None:
-            raise _in_use(account, _note_path(path))
-        with self._mutex:
-            self._held[account] = lock
+        if not taken:
+            raise _in_use(account, self._note_path(name))
         with suppress(OSError):  # the account is locked all the same; only nobody can be told by whom
-            _write_note(_note_path(path))
+            _write_note(self._note_path(name))
 
     def release(self, account: str) -> None:
         """
@@ -91,37 +87,45 @@ class AccountLocks:
         Raises:
             StoreError: If the system refuses; the lock ends with the process then.
         """
-        with self._mutex:
-            lock = self._held.pop(account, None)
-        if lock is None or not lock.is_locked:  # the second: in a child made by fork, where the parent has it
-            return
-        path = self._path(account)
-        with suppress(OSError):
-            _note_path(path).unlink()
-        try:
-            lock.release()
-        except OSError as error:
-            raise StoreError(f"account {account} cannot be unlocked: {path}: {error.strerror or error}") from error
+        self._release(file_name(account), account)
 
     def close(self) -> None:
         """Unlock every account that is locked through this object."""
-        for account in list(self._held):
-            self.release(account)
+        for name in self._locks.names():
+            self._release(name, name)
 
-    def _path(self, account: str) -> Path:
-        return self._folder / f"{file_name(account)}.lock"
+    def _lock(self, name: str) -> bool:
+        try:
+            return self._locks.lock(name)
+        except NoLocks:  # nor are there any for any other process
+            self._locks = FilePerLock(self._folder)
+            return self._locks.lock(name)
+
+    def _release(self, name: str, account: str) -> None:
+        if not self._locks.holds(name):
+            return
+        with suppress(OSError):
+            os.unlink(self._note_path(name))
+        try:
+            self._locks.unlock(name)
+        except OSError as error:
+            path = self._locks.path(name)
+            raise StoreError(f"account {account} cannot be unlocked: {path}: {error.strerror or error}") from error
+
+    def _note_path(self, name: str) -> str:
+        return os.path.join(self._folder, f"{name}.json")
 
 
-def _note_path(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
-def _write_note(path: Path) -> None:
-    """Write who holds the lock. Whoever calls this holds it, so that nobody else writes."""
+def _write_note(path: str) -> None:
+    """Write who holds the lock. Whoever calls this holds it, so that nobody else writes; who reads half of it waits."""
     note = _Note(pid=os.getpid(), since=time.time(), command=_program(), host=os.uname().nodename)
-    new = path.with_suffix(".json.new")
-    new.unlink(missing_ok=True)  # left by a holder that was killed
-    write_file(path, new, msgspec.json.encode(note), durable=False)
+    how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = os.open(path, how, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)  # whatever the umask
+        os.write(descriptor, msgspec.json.encode(note))
+    finally:
+        os.close(descriptor)
 
 
 def _program() -> str:
@@ -132,7 +136,7 @@ def _program() -> str:
     return "python" if path.name in ("", "-c", "-") else path.name
 
 
-def _in_use(account: str, path: Path) -> AccountInUse:
+def _in_use(account: str, path: str) -> AccountInUse:
     for _ in range(_TRIES):
         note = _read_note(path)
         if note is not None:
@@ -145,10 +149,10 @@ def _in_use(account: str, path: Path) -> AccountInUse:
     return AccountInUse(account)
 
 
-def _read_note(path: Path) -> _Note | None:
+def _read_note(path: str) -> _Note | None:
     """Return what the holder says of itself, and nothing for what is odd or was left by a process that has ended."""
     try:
-        note = msgspec.json.decode(read_file(path, _LONGEST_NOTE)[0], type=_Note)
+        note = msgspec.json.decode(read_file(Path(path), _LONGEST_NOTE)[0], type=_Note)
     except (OSError, ValueError):  # msgspec's own errors are the second
         return None
     return None if note.host == os.uname().nodename and _has_ended(note.pid) else note

@@ -7,11 +7,11 @@ import functools
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
 
 from sessionfsm.errors import SessionFSMError, StoreError
@@ -98,12 +98,42 @@ async def run_inline(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     return function(*args, **kwargs)
 
 
+class _Loop:
+    """
+    An event loop in which calls are waited for.
+
+    The thread does not wait until it has heard of an answer. When it comes to that it hears of all that are there.
+    """
+
+    def __init__(self, token: Any) -> None:
+        self.token: object = token
+        # The first is trio's, the second asyncio's.
+        self._soon = getattr(token, "run_sync_soon", None) or token.call_soon_threadsafe
+        self._ended: deque[_Job] = deque()
+        self._told = False
+
+    def tell(self, job: _Job) -> None:
+        """A call has ended: for the thread."""
+        self._ended.append(job)
+        if not self._told:
+            self._told = True
+            with contextlib.suppress(RuntimeError):  # the event loop is gone, and with it whoever waited
+                self._soon(self._hear)
+
+    def _hear(self) -> None:
+        self._told = False  # first: what ends from now on is told again
+        while self._ended:
+            self._ended.popleft().ended.set()
+
+
 class _Job:
     """A call on its way to the thread and back."""
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    __slots__ = ("answer", "call", "ended", "error", "loop", "wanted")
+
+    def __init__(self, call: Callable[[], object], loop: _Loop) -> None:
         self.call = call
-        self.token = anyio.lowlevel.current_token()
+        self.loop = loop
         self.ended = anyio.Event()
         self.wanted = True
         self.answer: object = None
@@ -116,8 +146,7 @@ class _Job:
             self.answer = self.call()
         except BaseException as error:
             self.error = error
-        with contextlib.suppress(RuntimeError):  # the event loop is gone, and with it whoever waited
-            anyio.from_thread.run_sync(self.ended.set, token=self.token)
+        self.loop.tell(self)
 
 
 class StoreThread:
@@ -131,13 +160,17 @@ class StoreThread:
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._loop: _Loop | None = None  # from which it was called last
 
     async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call *function* and return what it returns."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="sessionfsm store", daemon=True)
             self._thread.start()
-        job = _Job(functools.partial(function, *args, **kwargs))
+        token, loop = anyio.lowlevel.current_token().native_token, self._loop
+        if loop is None or loop.token is not token:
+            loop = self._loop = _Loop(token)
+        job = _Job(functools.partial(function, *args, **kwargs), loop)
         self._jobs.put(job)
         try:
             await job.ended.wait()

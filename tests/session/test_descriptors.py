@@ -6,6 +6,7 @@ import resource
 import pytest
 
 from sessionfsm import SessionManager
+from sessionfsm.session import descriptors
 from sessionfsm.session.descriptors import check_descriptors, descriptors_needed
 
 from .fleet import fleet, token_of
@@ -37,9 +38,12 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
     return made
 
 
-def test_what_is_needed() -> None:
-    """One for each session's poll, one for each lock on the disk, one for each send at the same time, 64 besides."""
+def test_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each session's poll, one for each send at the same time, 64 besides; a lock takes one if it is a file."""
+    monkeypatch.setattr(descriptors, "parts_can_be_locked", lambda: False)
     assert descriptors_needed(10_000, sends=1000, locked=True) == 10_000 + 10_000 + 1000 + 64
+    monkeypatch.setattr(descriptors, "parts_can_be_locked", lambda: True)
+    assert descriptors_needed(10_000, sends=1000, locked=True) == 10_000 + 1000 + 64
     assert descriptors_needed(10_000, sends=1000, locked=False) == 10_000 + 1000 + 64
     assert descriptors_needed(10, sends=1000, locked=False) == 10 + 10 + 64
 

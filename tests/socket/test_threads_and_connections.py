@@ -64,6 +64,35 @@ async def test_a_call_that_hangs_is_left_at_once_and_costs_one_thread_only() -> 
     run.close()
 
 
+async def test_a_store_is_called_from_several_event_loops() -> None:
+    """Each gets its own answers, side by side and one after the other, also when the thread was ended in between."""
+    run = StoreThread()
+
+    async def ask(number: int) -> list[int]:
+        found: list[int] = []
+
+        async def one(each: int) -> None:
+            found.append(await run(lambda: each))
+
+        async with anyio.create_task_group() as group:
+            for each in range(number, number + 200):
+                group.start_soon(one, each)
+        return sorted(found)
+
+    def elsewhere(number: int, backend: str) -> None:
+        answers[number] = anyio.run(ask, number, backend=backend)
+
+    answers: dict[int, list[int]] = {}
+    async with anyio.create_task_group() as group:
+        for number, backend in ((1000, "asyncio"), (2000, "trio"), (3000, "asyncio")):
+            group.start_soon(anyio.to_thread.run_sync, elsewhere, number, backend)
+        answers[0] = await ask(0)
+    run.close()
+    answers[4000] = await ask(4000)
+    assert answers == {number: list(range(number, number + 200)) for number in (0, 1000, 2000, 3000, 4000)}
+    run.close()
+
+
 @pytest.mark.usefixtures("lane")
 async def test_a_server_that_closes_after_each_answer_without_saying_so_is_heard() -> None:
     """It costs one failed poll; after that each request has a connection of its own, and messages arrive."""

@@ -21,15 +21,19 @@ from sessionfsm.errors import AccountInUse, StoreError
 from sessionfsm.store import AccountLocks
 from sessionfsm.store import locks as module
 from sessionfsm.store.files import file_name
+from sessionfsm.store.lock_files import FILES, FilePerLock, Parts
 
 ACCOUNT = "0a1b2c3d4e5f@im.bot"
 DEADLINE_S = 20.0
 
 # Waits for a line, then locks the account and says how that went; holds it until its input ends.
 CONTENDER = """
-import sys
+import os, sys
 from sessionfsm.errors import AccountInUse
 from sessionfsm.store import AccountLocks
+from sessionfsm.store import locks as module
+if os.environ["WAY"] == "flock":
+    module.parts_can_be_locked = lambda: False
 locks = AccountLocks(sys.argv[1])
 print("ready", flush=True)
 for line in sys.stdin:
@@ -90,11 +94,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "not" / "there" / "yet"
 
 
+@pytest.fixture(params=["parts", "flock"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The locks that Linux has, and those of other systems; here, and in processes that a test starts."""
+    monkeypatch.setenv("WAY", request.param)
+    if request.param == "flock":
+        monkeypatch.setattr(module, "parts_can_be_locked", lambda: False)
+    return str(request.param)
+
+
 @pytest.fixture
 def locks(folder: Path) -> Iterator[AccountLocks]:
     locks = AccountLocks(folder)
     yield locks
     locks.close()
+
+
+def lock_name(way: str) -> str:
+    """Return what the file is called in which the account is locked."""
+    kind = Parts if way == "parts" else FilePerLock
+    return kind(Path()).path(ACCOUNT).name
 
 
 def test_two_in_one_process_refuse_each_other(folder: Path, locks: AccountLocks) -> None:
@@ -135,7 +154,7 @@ def test_accounts_do_not_disturb_each_other(locks: AccountLocks) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o777, 0o022, 0o000])
-def test_only_the_owner_can_read_what_is_made(folder: Path, umask: int) -> None:
+def test_only_the_owner_can_read_what_is_made(folder: Path, way: str, umask: int) -> None:
     """Folders are 0700 and files 0600, whatever the umask."""
     locks = AccountLocks(folder)
     before = os.umask(umask)
@@ -145,12 +164,13 @@ def test_only_the_owner_can_read_what_is_made(folder: Path, umask: int) -> None:
         os.umask(before)
     for each in (folder.parents[1], folder.parent, folder):
         assert stat.S_IMODE(each.stat().st_mode) == 0o700
+    file = lock_name(way)
     assert {(path.name, stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()} == {
-        (f"{ACCOUNT}.lock", 0o600),
+        (file, 0o600),
         (f"{ACCOUNT}.json", 0o600),
     }
     locks.close()
-    assert os.listdir(folder) == [f"{ACCOUNT}.lock"]
+    assert os.listdir(folder) == [file]
 
 
 def test_the_holder_is_named_and_its_arguments_are_not(folder: Path, locks: AccountLocks) -> None:
@@ -220,6 +240,9 @@ FORK = """
 import os, sys, time
 from sessionfsm.errors import AccountInUse
 from sessionfsm.store import AccountLocks
+from sessionfsm.store import locks as module
+if os.environ["WAY"] == "flock":
+    module.parts_can_be_locked = lambda: False
 folder, account = sys.argv[1:]
 locks = AccountLocks(folder)
 locks.acquire(account)
@@ -342,9 +365,9 @@ def test_a_holder_without_room_for_its_name_holds_all_the_same(folder: Path, loc
 
 
 @pytest.mark.parametrize("what", ["a directory", "a symbolic link", "no folder"])
-def test_what_is_no_lock_is_not_taken_for_one(folder: Path, locks: AccountLocks, what: str) -> None:
+def test_what_is_no_lock_is_not_taken_for_one(folder: Path, way: str, locks: AccountLocks, what: str) -> None:
     """An account that cannot be locked is not polled: one error that names the file."""
-    path = folder / f"{ACCOUNT}.lock"
+    path = folder / lock_name(way)
     if what == "no folder":
         folder.parent.mkdir(parents=True)
         folder.write_text("")
@@ -357,19 +380,84 @@ def test_what_is_no_lock_is_not_taken_for_one(folder: Path, locks: AccountLocks,
 
 
 @pytest.mark.parametrize("name", ["ENOSYS", "EOPNOTSUPP", "ENOLCK"])
-def test_without_flock_there_is_no_lock(locks: AccountLocks, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """On a file system without flock an account is refused. A file whose presence is the lock would outlive a kill."""
+def test_without_locks_there_is_no_lock(locks: AccountLocks, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """On a file system without locks an account is refused. A file whose presence is the lock would outlive a kill."""
     import errno
     import fcntl
 
     def refuse(*_: object) -> None:
         raise OSError(getattr(errno, name), "no locks here")
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(StoreError, match="no locks here; the folder must be yours, on a local file system"):
-        locks.acquire(ACCOUNT)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        patch.setattr(fcntl, "fcntl", refuse)
+        with pytest.raises(StoreError, match="no locks here; the folder must be yours, on a local file system"):
+            locks.acquire(ACCOUNT)
     locks.acquire(ACCOUNT)
+
+
+def test_a_kernel_without_locks_of_parts_locks_whole_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel does not know the locks of parts, each account has a file, and two still refuse each other."""
+    import errno
+    import fcntl
+
+    def unknown(*_: object) -> None:
+        raise OSError(errno.EINVAL, "unknown")
+
+    monkeypatch.setattr(fcntl, "fcntl", unknown)
+    first, second = AccountLocks(folder), AccountLocks(folder)
+    first.acquire(ACCOUNT)
+    assert (folder / f"{ACCOUNT}.lock").exists()
+    with pytest.raises(AccountInUse, match="this very process"):
+        second.acquire(ACCOUNT)
+    first.close()
+    second.acquire(ACCOUNT)
+    second.close()
+
+
+def open_files() -> int:
+    """Return how many descriptors this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell")
+def test_a_thousand_accounts_are_locked_by_sixteen_files(folder: Path, way: str, locks: AccountLocks) -> None:
+    """Locks take no descriptor for each account on Linux, each is by itself, and all descriptors are given back."""
+    if way == "flock":
+        pytest.skip("a file for each")
+    locks.acquire(ACCOUNT)
+    before = open_files()
+    for number in range(1000):
+        locks.acquire(f"{number:012x}@im.bot")
+    assert open_files() - before <= FILES - 1
+    other = AccountLocks(folder)
+    for number in range(0, 1000, 2):
+        locks.release(f"{number:012x}@im.bot")
+    for number in range(1000):
+        if number % 2:
+            with pytest.raises(AccountInUse):
+                other.acquire(f"{number:012x}@im.bot")
+        else:
+            other.acquire(f"{number:012x}@im.bot")
+    other.close()
+    locks.close()
+    assert open_files() == before - 1
+
+
+def test_a_file_that_was_removed_locks_nothing_more(folder: Path, way: str, locks: AccountLocks) -> None:
+    """Locks in a file that was removed are seen by nobody: no further one is taken there, and that is said."""
+    if way == "flock":
+        pytest.skip("a file for each")
+    locks.acquire(ACCOUNT)
+    file = lock_name(way)
+    (folder / file).unlink()
+    beside = next(name for name in map(str, range(10_000)) if Parts(folder).path(name).name == file)
+    with pytest.raises(StoreError, match="it was removed while there were locks in it"):
+        locks.acquire(beside)
+    locks.release(ACCOUNT)
+    locks.acquire(beside)
+    with pytest.raises(AccountInUse):
+        AccountLocks(folder).acquire(beside)
 
 
 def test_threads_share_the_locks(folder: Path, locks: AccountLocks) -> None:
