@@ -7,6 +7,7 @@ The check is a list of what is allowed, not of what is forbidden: anything that 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Collection
@@ -66,6 +67,7 @@ def check_base_url(base_url: str, allow_hosts: Collection[str] = ()) -> str:
     )
 
 
+@functools.lru_cache(maxsize=1024)  # asked for each connection, of the same few hosts
 def is_loopback(host: str) -> bool:
     """Tell whether *host* is ``localhost`` or an address that never leaves this machine."""
     if host == "localhost":
@@ -96,6 +98,11 @@ def _parse(text: str, what: str) -> _Origin:
     """Read an origin; *what* names it in messages. Nothing of *text* is shown before it is known to be harmless."""
     if not isinstance(text, str):
         raise AddressError(f"{what} is a string, not {type(text).__name__}")
+    return _read(text, what)
+
+
+@functools.lru_cache(maxsize=256)  # all sessions of a process have the same few
+def _read(text: str, what: str) -> _Origin:
     if not text.isascii():
         raise AddressError(f"{what} has characters outside ASCII; write an international name in its xn-- form")
     if not text.isprintable() or " " in text or "\\" in text:

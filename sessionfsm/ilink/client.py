@@ -261,11 +261,6 @@ class ILinkClient:
     ) -> bytes:
         if self._closed:
             raise ConnectFailed("this client is closed", endpoint=endpoint)
-        try:
-            content = msgspec.json.encode({**fields, "base_info": self._base_info})
-        except UnicodeEncodeError:
-            # Not chained: the cause quotes what could not be written.
-            raise BadRequest("half a surrogate pair cannot be sent", endpoint=endpoint, code=None) from None
         single_use = self._single_use[kind] > 0
         self._single_use[kind] -= single_use
         started = anyio.current_time()
@@ -276,7 +271,7 @@ class ILinkClient:
                 self._fields or self._new_fields(),
                 endpoint=endpoint,
                 uin=wechat_uin(self._random.getrandbits(32)),
-                content=content,
+                content=self._content(endpoint, fields),
                 lane=Lane(self._owner, kind, fresh or single_use),
                 deadline_s=deadline_s,
                 max_body_bytes=max_body_bytes,
@@ -287,6 +282,13 @@ class ILinkClient:
             if anyio.current_time() - started < _SOON_S:
                 self._single_use[kind] = _SINGLE_USES
             raise
+
+    def _content(self, endpoint: str, fields: dict[str, Any]) -> bytes:
+        try:
+            return msgspec.json.encode({**fields, "base_info": self._base_info})
+        except UnicodeEncodeError:
+            # Not chained: the cause quotes what could not be written.
+            raise BadRequest("half a surrogate pair cannot be sent", endpoint=endpoint, code=None) from None
 
     def _new_fields(self) -> Fields:
         headers = post_headers(token=self._token, version=self._version, route_tag=self._route_tag)

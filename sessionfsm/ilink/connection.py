@@ -1,5 +1,5 @@
 """
-One connection of the fast lane: a socket that anyio waits for, with TLS or without.
+One connection of the fast lane: a socket that anyio or asyncio waits for, with TLS or without.
 
 No stream and no transport stands between: they would keep buffers for a connection that is silent nearly all its life,
 and cost more per poll than the socket does. Errors are those that httpx raises over its own connections, so that
@@ -8,6 +8,8 @@ nobody above knows which they are. A connection is closed without a word (no TLS
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
 import socket
 import ssl
@@ -45,12 +47,18 @@ class Connection:
         idle_since_s: When its last exchange has ended, on the monotonic clock.
     """
 
-    __slots__ = ("_is_tls", "_socket", "idle_since_s")
+    __slots__ = ("_is_tls", "_loop", "_socket", "_waiter", "_watched", "idle_since_s")
 
     def __init__(self, sock: socket.socket, *, is_tls: bool) -> None:
         self._socket = sock
         self._is_tls = is_tls
         self.idle_since_s = 0.0
+        token = anyio.lowlevel.current_token().native_token
+        # On asyncio the socket is watched as long as somebody reads from it now and then: to begin and end that for
+        # each answer costs a poll more than reading it does.
+        self._loop = token if isinstance(token, asyncio.AbstractEventLoop) else None
+        self._watched = False
+        self._waiter: asyncio.Future[bytes | None] | None = None
 
     @classmethod
     async def open(cls, origin: Origin, context: ssl.SSLContext | None, limit_s: float | None) -> Connection:
@@ -80,7 +88,7 @@ class Connection:
         A connection on which there is something to read is not used: the other side has closed it, or says what
         nobody has asked for.
         """
-        if now - self.idle_since_s > KEEPALIVE_S:
+        if now - self.idle_since_s > KEEPALIVE_S or (self._loop is not None and self._loop.is_closed()):
             return False
         try:
             # Over TLS there may be something that is not for us, such as a ticket; this takes it in.
@@ -106,6 +114,7 @@ class Connection:
                 except (BlockingIOError, ssl.SSLWantWriteError):
                     await anyio.wait_writable(self._socket)
                 except ssl.SSLWantReadError:
+                    self._unwatch()  # one at a time
                     await anyio.wait_readable(self._socket)
         except (OSError, anyio.ClosedResourceError) as exc:
             raise httpx.WriteError(_words(exc)) from exc
@@ -124,12 +133,14 @@ class Connection:
                 # Over TLS what came with the last record is here already, and the socket does not show it.
                 if not over_tls and not waited:
                     waited = True
-                    await anyio.wait_readable(sock)
+                    if (found := await self._next()) is not None:
+                        return found
                 try:
                     data = sock.recv(_READ_BYTES)
                 except (BlockingIOError, ssl.SSLWantReadError):
                     waited = True
-                    await anyio.wait_readable(sock)
+                    if (found := await self._next()) is not None:
+                        return found
                 except ssl.SSLWantWriteError:
                     waited = True
                     await anyio.wait_writable(sock)
@@ -142,9 +153,53 @@ class Connection:
 
     def close(self) -> None:
         """Close it; whoever still waits for it gets an error. It waits for nobody. May be called again."""
-        if self._socket.fileno() >= 0:
+        if self._socket.fileno() < 0:
+            return
+        self._unwatch()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(anyio.ClosedResourceError())
+        if self._loop is None or not self._loop.is_closed():
             anyio.notify_closing(self._socket)
-            self._socket.close()
+        self._socket.close()
+
+    async def _next(self) -> bytes | None:
+        """Wait until there is something to read; return it, or ``None`` if the caller has to read it."""
+        loop = self._loop
+        if loop is None:
+            await anyio.wait_readable(self._socket)
+            return None
+        waiter: asyncio.Future[bytes | None] = loop.create_future()
+        self._waiter = waiter
+        try:
+            if not self._watched:
+                loop.add_reader(self._socket.fileno(), self._readable)
+                self._watched = True
+            return await waiter
+        finally:
+            self._waiter = None
+            if waiter.done() and not waiter.cancelled():
+                waiter.exception()  # it was heard, also by one that is cancelled at this very moment
+
+    def _readable(self) -> None:
+        """There is something to read. It is read here: else the event loop would say it again until somebody does."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():  # nobody has asked; usable() will find it
+            self._unwatch()
+            return
+        try:
+            waiter.set_result(self._socket.recv(_READ_BYTES))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except ssl.SSLWantWriteError:
+            waiter.set_result(None)
+        except Exception as exc:
+            waiter.set_exception(exc.with_traceback(None))  # whose frame has the future
+
+    def _unwatch(self) -> None:
+        if self._watched and self._loop is not None:
+            self._watched = False
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._socket.fileno())
 
 
 async def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
@@ -166,11 +221,16 @@ async def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> 
         raise
 
 
+@functools.lru_cache(maxsize=256)
+def _numeric(host: str, port: int) -> Sequence[_Address]:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+
+
 async def _connected(host: str, port: int) -> socket.socket:
     """Return a connected socket: of the addresses of *host*, the first one that answers."""
     addresses: Sequence[_Address]
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        addresses = _numeric(host, port)
     except socket.gaierror:  # no address, but a name
         addresses = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if len(addresses) == 1:

@@ -68,6 +68,7 @@ class FastLane:
             answer, body = Answer(), None
             try:
                 await connection.send(request)
+                del request  # it would be kept as long as the poll is out
                 while not answer.whole:
                     data = answer.feed(await connection.receive())
                     if body is None:

@@ -74,6 +74,41 @@ class Driver:
         every_poll: Good polls that change nothing are recorded as well, not only counted.
     """
 
+    # A dict for so many attributes takes 1.5 KB in each session. There is none until something else is put here.
+    __slots__ = (
+        "__dict__",
+        "_broken",
+        "_clock_offset_s",
+        "_detail",
+        "_drain_until_s",
+        "_draw",
+        "_every_poll",
+        "_kept",
+        "_last_good_s",
+        "_last_news_s",
+        "_last_start_s",
+        "_own",
+        "_quiet",
+        "_reason",
+        "_records",
+        "_retry_at",
+        "_scope",
+        "_stopping",
+        "_told",
+        "_trouble_since_s",
+        "_wait_length",
+        "_wait_s",
+        "_wake",
+        "closed",
+        "history",
+        "inbox",
+        "lifecycle",
+        "observers",
+        "operations",
+        "polls",
+        "says_goodbye",
+    )
+
     def __init__(
         self,
         lifecycle: Lifecycle,
@@ -238,7 +273,6 @@ class Driver:
             return await self._waited(command), None
         if isinstance(command, Own):
             return await self._performed(command), None
-        started = anyio.current_time()
         try:
             if isinstance(command, Renew):
                 seen = await self.operations.renew(command, lambda: self._adopted(command))
@@ -247,8 +281,9 @@ class Driver:
         except Exception as error:
             # Nobody foresaw it. The session goes on: to end here would make the bot deaf over something unknown.
             logger.exception("%s: something unexpected happened", self.operations.account)
-            started = self.operations.under_way_s or started  # the request may have been paced
-            held = anyio.current_time() - started
+            now = anyio.current_time()
+            started = self.operations.under_way_s or now  # without the first, no request was made
+            held = now - started
             # A renewal that may not have called notifystart must not be followed by a poll: it waits.
             renewing = isinstance(command, Renew)
             seen = Seen(

@@ -28,6 +28,7 @@ ATTEMPTS = 5
 _RETRY_FIRST_S = 1.0
 _STORE_RETRY_S = 5.0
 _WINDOW = 200
+_NONE: frozenset[int] = frozenset()  # most inboxes have nothing in their sets, which take room all the same
 _WIDEST = 10_000
 """How far the window opens when everybody in it waits for a handler that does not return."""
 
@@ -44,20 +45,47 @@ class Inbox:
         account: Whose messages.
     """
 
+    __slots__ = (
+        "_account",
+        "_calls",
+        "_changed",
+        "_closed",
+        "_draining",
+        "_ended",
+        "_excused",
+        "_held",
+        "_holders",
+        "_in_hand",
+        "_known",
+        "_last",
+        "_loading",
+        "_more",
+        "_not_before",
+        "_passes",
+        "_queues",
+        "_readable_at_s",
+        "_store",
+        "_telling",
+        "_unmarked",
+        "_watched",
+        "_writer",
+        "on_parked",
+    )
+
     def __init__(self, writer: StoreWriter, account: str) -> None:
         self._writer = writer
         self._store = writer.store
         self._account = account
         self._last = 0  # so far the store has been read
         self._more = True  # there may be more in it
-        self._known: set[int] = set()  # numbers above the last that have been read nevertheless
+        self._known: frozenset[int] = _NONE  # numbers above the last that have been read nevertheless
         self._queues: dict[str, deque[Stored]] = {}
         self._in_hand: dict[str, Stored] = {}  # by sender
         self._holders: dict[str, int] = {}  # which task has it, by sender
         self._excused: list[int] = []
         self._not_before: dict[str, float] = {}
         self._unmarked: list[Stored] = []  # handled, but the store could not be told yet
-        self._telling: set[int] = set()  # handled, and the store is being told
+        self._telling: frozenset[int] = _NONE  # handled, and the store is being told
         self._passes = 0  # how often the store was read from its beginning
         self.on_parked: Callable[[], object] | None = None  # called for each message that is set aside
         self._held = 0
@@ -178,7 +206,7 @@ class Inbox:
         """Tell the store what was handled. What it cannot take now is told again the next time."""
         telling, self._unmarked = self._unmarked, []
         numbers = [stored.number for stored in telling]
-        self._telling.update(numbers)
+        self._telling = self._telling.union(numbers)
         try:
             if telling:
                 with self._call() as call:
@@ -189,7 +217,7 @@ class Inbox:
         except StoreError as error:
             logger.warning("%d handled messages could not be marked, will try again: %s", len(telling), error)
         finally:
-            self._telling.difference_update(numbers)
+            self._telling = self._telling.difference(numbers)
             self._unmarked[:0] = telling
 
     async def failed(self, stored: Stored, error: BaseException) -> None:
