@@ -9,9 +9,9 @@ from .options import add_connection, add_credentials, add_verbose, token_of
 from .problems import CommandError
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 _EPILOG = """\
 examples:
@@ -51,14 +51,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the group and its commands."""
-    group = commands.add_parser(
-        "account",
-        help="keep credentials: add, list and remove accounts",
-        description="Keep the credentials of accounts, in a folder that only you can read.",
-        epilog=_EPILOG,
-    )
+def fill(group: Parser) -> None:
+    """Add the commands of the group."""
+    group.description = "Keep the credentials of accounts, in a folder that only you can read."
+    group.epilog = _EPILOG
     group.set_defaults(parser=group)
     of_account = group.add_subparsers(title="commands", dest="account_command", metavar="COMMAND", required=True)
 

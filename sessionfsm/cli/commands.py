@@ -1,7 +1,9 @@
 """
 The whole command line: parse, call, print, exit code.
 
-Each command's module imports what it needs when it runs, so that ``--help`` needs neither HTTP nor an event loop.
+Here are the names of the commands, and a line of help for each. A command's module says what else it takes; it is
+imported when that is asked for, and imports what it needs when it runs. So ``--help`` costs no more than a few starts
+of the bare interpreter, and needs neither HTTP nor an event loop.
 """
 
 from __future__ import annotations
@@ -13,16 +15,32 @@ from collections.abc import Sequence
 
 from sessionfsm._version import __version__
 
-from . import account, demo, diagram, inbox, run, send, server, simulate, trace, verify
 from .exit_codes import ExitCode
-from .options import Parser
+from .options import LaterParser, Parser
 from .problems import code_of, one_line, only_cause, unwritable
 from .stop_signals import StopSignals
 from .writing import say
 
+TYPE_CHECKING = False  # see sessionfsm/__init__.py
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["build_parser", "perform"]
 
-_COMMANDS = (demo, run, send, account, inbox, server, verify, diagram, simulate, trace)
+_COMMANDS = {
+    "demo": "watch a session fall and come back on a simulated server",
+    "run": "keep a session alive, or those of all accounts, and write the messages as JSON lines",
+    "send": "send a text to a user",
+    "account": "keep credentials: add, list and remove accounts",
+    "inbox": "see and mend what is in the store: list, show, retry, drop",
+    "server": "run the fake iLink server alone",
+    "verify": "prove the lifecycle, or refute it with the shortest run that breaks it",
+    "diagram": "draw the lifecycle, or check that a committed drawing is up to date",
+    "simulate": "let a session live through hours of trouble in seconds, and check every promise",
+    "trace": "judge or draw a run that was recorded",
+}
+"""Each is the name of a module here as well, whose ``fill`` gives the parser what it takes."""
+
 _EPILOG = """\
 examples:
   sessionfsm demo                                 watch a session fall and come back, for 30 s
@@ -49,9 +67,15 @@ def build_parser() -> Parser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"sessionfsm {__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.add_to(commands)
+    commands: Any = parser.add_subparsers(
+        title="commands",
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+        parser_class=LaterParser,
+    )
+    for name, line in _COMMANDS.items():
+        commands.add_parser(name, help=line, filled_by=f"{__package__}.{name}")
     return parser
 
 

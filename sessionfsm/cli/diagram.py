@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from .options import add_machine, add_policy, add_verbose
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 # A test compares this with what sessionfsm.diagram has: --help need not import it.
 FORMATS = ("mermaid", "svg", "dot", "plantuml", "scxml", "json", "markdown", "text")
@@ -43,14 +43,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "diagram",
-        help="draw the lifecycle, or check that a committed drawing is up to date",
-        description="Write the lifecycle as a picture, as a table, or for another tool.",
-        epilog=_EPILOG,
-    )
+def fill(parser: Parser) -> None:
+    """Add what the command takes."""
+    parser.description = "Write the lifecycle as a picture, as a table, or for another tool."
+    parser.epilog = _EPILOG
     parser.add_argument(
         "--format", choices=(*FORMATS, "png"), help="in which language (default: by FILE's name, else mermaid)"
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from .options import add_store, add_verbose, count
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 _EPILOG = """\
 A message is 'open' until a handler has returned from it, then 'done'. One that handlers have failed on five times is
@@ -55,14 +55,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the group and its commands."""
-    group = commands.add_parser(
-        "inbox",
-        help="see and mend what is in the store: list, show, retry, drop",
-        description="See what has become of the messages in the store.",
-        epilog=_EPILOG,
-    )
+def fill(group: Parser) -> None:
+    """Add the commands of the group."""
+    group.description = "See what has become of the messages in the store."
+    group.epilog = _EPILOG
     group.set_defaults(parser=group)
     of_inbox = group.add_subparsers(title="commands", dest="inbox_command", metavar="COMMAND", required=True)
 

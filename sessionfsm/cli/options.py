@@ -9,12 +9,15 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from importlib import import_module
 
 from .exit_codes import ExitCode
 from .problems import CommandError
 
+TYPE_CHECKING = False  # see sessionfsm/__init__.py
 if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeAlias
+
     from _typeshed import SupportsWrite
 
     from sessionfsm.lifecycle import Machine, Policy
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Commands",
+    "LaterParser",
     "Parser",
     "add_account",
     "add_connection",
@@ -46,14 +50,36 @@ __all__ = [
 TOKEN_VARIABLE = "SESSIONFSM_TOKEN"
 _LONGEST_TOKEN = 65_536
 _LONGEST_DEMO_S = 86_400
-_OPTION = re.compile(r"--[A-Za-z][A-Za-z-]{0,30}(?==|$)|-[A-Za-z]")
+_COLUMNS = 80
+_OPTION = r"--[A-Za-z][A-Za-z-]{0,30}(?==|$)|-[A-Za-z]"  # not compiled: --help need not wait for that
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal. ``argparse`` itself would import ``shutil`` for that, with all compressors."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        columns = 0
+    if columns <= 0:
+        try:
+            assert sys.__stdout__ is not None
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns
+        except (AssertionError, ValueError, OSError):  # there is none, it is closed, it is no terminal
+            columns = 0
+    return columns if columns > 0 else _COLUMNS
 
 
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that says what is wrong in one line, and takes options by their full names only."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        super().__init__(formatter_class=_Formatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         # What was typed in the wrong place may be a token.
@@ -69,7 +95,7 @@ class Parser(argparse.ArgumentParser):
 
     def refuse_unknown(self, arguments: Sequence[str]) -> NoReturn:
         """End because of *arguments* that nobody knows. Options are named, values are not: one may be a token."""
-        names = [found[0] for argument in arguments if (found := _OPTION.match(argument))]
+        names = [found[0] for argument in arguments if (found := re.match(_OPTION, argument))]
         if names:
             self.error(f"unknown arguments: {' '.join(names)}")
         self.error("there is an argument too many (not shown here: it may be a token)")
@@ -80,6 +106,25 @@ class Parser(argparse.ArgumentParser):
                 None, f"there is no such command; the commands are {', '.join(action.choices)}"
             )
         super()._check_value(action, value)
+
+
+class LaterParser:
+    """
+    A command's :class:`Parser`, which is made when the command is asked for.
+
+    Args:
+        filled_by: The module whose ``fill`` gives it what there is to it.
+        options: What the parser is made with.
+    """
+
+    def __init__(self, *, filled_by: str, **options: Any) -> None:
+        self._filled_by, self._options = filled_by, options
+
+    def parse_known_args(self, args: Sequence[str], namespace: Any) -> tuple[argparse.Namespace, list[str]]:
+        """Do what the parser does: all that is asked of that of a command."""
+        parser = Parser(**self._options)
+        import_module(self._filled_by).fill(parser)
+        return parser.parse_known_args(args, namespace)
 
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from .exit_codes import ExitCode
 __all__ = ["CommandError", "code_of", "one_line", "only_cause", "unwritable"]
 
 # The library names the argument of its own functions; here the way out is an option.
-_ARGUMENT = re.compile(r"allow_hosts=\['([^']*)'\]")
+_ARGUMENT = r"allow_hosts=\['([^']*)'\]"  # not compiled: --help need not wait for that
 
 
 class CommandError(Exception):
@@ -66,5 +66,5 @@ def unwritable(error: OSError) -> str:
 
 def one_line(text: object) -> str:
     """Return *text* in one line without control characters, in the words of the command line."""
-    words = _ARGUMENT.sub(r"--allow-host \1", " ".join(str(text).split()))
+    words = re.sub(_ARGUMENT, r"--allow-host \1", " ".join(str(text).split()))
     return printable(words)

@@ -10,9 +10,9 @@ from .options import add_account, add_connection, add_policy, add_store, add_tra
 from .problems import CommandError
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 _EPILOG = """\
 One JSON object per message and line: message_id, from, text, create_time_ms, type, and message: what the server
@@ -38,14 +38,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "run",
-        help="keep a session alive, or those of all accounts, and write the messages as JSON lines",
-        description="Keep a bot's session alive, and write its messages to standard output as JSON lines.",
-        epilog=_EPILOG,
-    )
+def fill(parser: Parser) -> None:
+    """Add what the command takes."""
+    parser.description = "Keep a bot's session alive, and write its messages to standard output as JSON lines."
+    parser.epilog = _EPILOG
     add_connection(parser)
     parser.add_argument("--all", action="store_true", help="every account whose credentials are stored")
     add_account(parser)

@@ -10,9 +10,9 @@ from .options import add_account, add_connection, add_verbose, login_of
 from .problems import CommandError
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 _EPILOG = """\
 Prints 'sent ID' for each message; a text that is too long for one is split. 'unconfirmed' means that the server
@@ -27,11 +27,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "send", help="send a text to a user", description="Send a text to a user.", epilog=_EPILOG
-    )
+def fill(parser: Parser) -> None:
+    """Add what the command takes."""
+    parser.description = "Send a text to a user."
+    parser.epilog = _EPILOG
     parser.add_argument("--to", metavar="USER", required=True, help="the user's id, such as abc@im.wechat")
     parser.add_argument("text", metavar="TEXT", help="what to send; '-' reads standard input")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -10,9 +10,9 @@ from .options import add_verbose, amount, duration, port
 from .problems import CommandError
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 _EPILOG = """\
 The first line on standard output is 'listening on http://127.0.0.1:PORT'; then there is one for each request that has
@@ -30,14 +30,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "server",
-        help="run the fake iLink server alone",
-        description="Run a fake iLink server on a loopback port, and let things go wrong as a file says.",
-        epilog=_EPILOG,
-    )
+def fill(parser: Parser) -> None:
+    """Add what the command takes."""
+    parser.description = "Run a fake iLink server on a loopback port, and let things go wrong as a file says."
+    parser.epilog = _EPILOG
     parser.add_argument("--port", type=port, default=0, metavar="P", help="0, the default, takes any that is free")
     parser.add_argument("--faults", metavar="FILE", help="what goes wrong, and when")
     parser.add_argument("--hold", type=amount, default=35.0, metavar="S", help="how long a poll is held (default: 35)")

@@ -10,9 +10,9 @@ from .options import add_machine, add_policy, add_verbose, count
 from .problems import CommandError
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 _LONGEST_H = 10_000.0
 _EPILOG = """\
@@ -33,14 +33,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "simulate",
-        help="let a session live through hours of trouble in seconds, and check every promise",
-        description="Simulate many worlds, each drawn from its seed, and check every promise in each.",
-        epilog=_EPILOG,
-    )
+def fill(parser: Parser) -> None:
+    """Add what the command takes."""
+    parser.description = "Simulate many worlds, each drawn from its seed, and check every promise in each."
+    parser.epilog = _EPILOG
     parser.add_argument("--seeds", type=count, metavar="N", help="how many worlds (default: 20)")
     parser.add_argument("--first", type=_seed, default=0, metavar="S", help="the seed of the first one (default: 0)")
     parser.add_argument("--hours", type=_hours, default=1.0, metavar="H", help="how long each lasts (default: 1)")

@@ -6,10 +6,13 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
-from typing import Any, Self
 
 from .exit_codes import SIGNALLED
+
+TYPE_CHECKING = False  # see sessionfsm/__init__.py
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, Self
 
 __all__ = ["StopSignals"]
 

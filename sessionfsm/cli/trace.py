@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from .options import add_verbose, amount, count
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Commands, Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 VIEWS = ("path", "timeline", "sequence")
 FORMATS = ("mermaid", "svg", "png", "html", "text")
@@ -66,14 +66,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the group and its commands."""
-    group = commands.add_parser(
-        "trace",
-        help="judge or draw a run that was recorded",
-        description="Work with what 'sessionfsm run --trace' and sessionfsm.TraceWriter have recorded.",
-        epilog=_EPILOG,
-    )
+def fill(group: Parser) -> None:
+    """Add the commands of the group."""
+    group.description = "Work with what 'sessionfsm run --trace' and sessionfsm.TraceWriter have recorded."
+    group.epilog = _EPILOG
     group.set_defaults(parser=group)
     of_trace = group.add_subparsers(title="commands", dest="trace_command", metavar="COMMAND", required=True)
     parser = of_trace.add_parser(

@@ -9,9 +9,9 @@ from .options import add_machine, add_policy, add_verbose, count
 from .problems import CommandError
 
 if TYPE_CHECKING:
-    from .options import Commands
+    from .options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 FORMS = ("smtlib", "promela")
 
@@ -38,14 +38,10 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "verify",
-        help="prove the lifecycle, or refute it with the shortest run that breaks it",
-        description="Decide P0 to P19 on everything that a machine can reach.",
-        epilog=_EPILOG,
-    )
+def fill(parser: Parser) -> None:
+    """Add what the command takes."""
+    parser.description = "Decide P0 to P19 on everything that a machine can reach."
+    parser.epilog = _EPILOG
     add_policy(parser)
     add_machine(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TextIO
 
 from .exit_codes import ExitCode
 from .problems import CommandError, unwritable
+
+TYPE_CHECKING = False  # see sessionfsm/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
 
 __all__ = ["replace_file", "say", "write_bytes", "write_out"]
 
@@ -69,6 +70,9 @@ def replace_file(file: str, data: bytes) -> None:
     Raises:
         CommandError: If it cannot be written.
     """
+    import secrets
+    from pathlib import Path  # neither is needed to say a line
+
     path = Path(os.path.realpath(file))  # a link stays a link
     new = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.new")
     try:

@@ -139,6 +139,29 @@ def test_nothing_heavy_is_imported_for_help(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_help_costs_little_more_than_a_few_starts_of_the_interpreter() -> None:
+    """``--help`` waits for no command's module, and for none of what takes Python itself long to import."""
+    code = (
+        "import sys; from sessionfsm.cli import main; main(['--help']);"
+        "slow = {'typing', 'shutil', 'pathlib', 'secrets', 'sessionfsm.cli.run', 'sessionfsm.cli.demo'};"
+        "slow &= set(sys.modules); sys.exit(f'imported: {slow}' if slow else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """COLUMNS says how wide help may be; what is no width is passed over, and without a terminal it is 80."""
+    widths = {}
+    for columns in ("200", "60", "0", "wide", "-3"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main(["send", "--help"]) == 0
+        options = capsys.readouterr().out.split("options:")[1].split("\n\n")[0]
+        widths[columns] = max(map(len, options.splitlines()))
+    assert widths["60"] <= 58 < widths["0"] <= 78 < widths["200"]
+    assert widths["0"] == widths["wide"] == widths["-3"]
+
+
 def test_the_first_token_that_is_given_counts(tmp_path: Path) -> None:
     """``--token`` goes before ``--token-file``, that before the environment; several are no error."""
     file = write(tmp_path / "token", "  from-file\n")

@@ -9,9 +9,9 @@ from sessionfsm.cli.exit_codes import ExitCode
 from sessionfsm.cli.options import add_policy, add_trace, add_verbose, demo_duration, policy_of
 
 if TYPE_CHECKING:
-    from sessionfsm.cli.options import Commands
+    from sessionfsm.cli.options import Parser
 
-__all__ = ["add_to"]
+__all__ = ["fill"]
 
 _EPILOG = """\
 The session, its HTTP and its waits are real; the server is simulated, on a loopback port. Arrivals and requests are
@@ -27,14 +27,12 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "demo",
-        help="watch a session fall and come back on a simulated server",
-        description="Run a session against a simulated iLink server on which things go wrong, and show what happens.",
-        epilog=_EPILOG,
+def fill(parser: Parser) -> None:
+    """Add what the command takes."""
+    parser.description = (
+        "Run a session against a simulated iLink server on which things go wrong, and show what happens."
     )
+    parser.epilog = _EPILOG
     parser.add_argument(
         "--duration",
         type=demo_duration,
