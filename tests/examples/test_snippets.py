@@ -22,6 +22,7 @@ RUN_BY = {
     "docs/how-to/drive-the-lifecycle-yourself.md": "tests/examples/test_embed_pages.py",
     "docs/how-to/embed.md": "tests/examples/test_embed_pages.py",
     "docs/how-to/keep-messages.md": "tests/examples/test_keep_messages_page.py",
+    "docs/how-to/many-accounts.md": "tests/examples/test_many_accounts_page.py",
     "docs/how-to/prove-your-own-machine.md": "tests/examples/test_examples.py",
     "docs/how-to/prove-your-own-policy.md": "tests/examples/test_policy_page.py",
     "docs/how-to/record-and-check-a-run.md": "tests/trace/test_trace_docs.py",
