@@ -17,7 +17,7 @@ ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench bench-quick bench-check bench-monitor check-formats docs pages lint types pins clean
+.PHONY: help setup demo test prove spin mutants simulate-long kill-long bench bench-quick bench-check soak bench-monitor check-formats docs pages lint types pins clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,10 @@ bench-check: $(READY)  ## the same, and fail if a ratio is worse by 30 % than wh
 
 bench: $(READY)  ## the same at 1 to 10,000 sessions, plain and TLS, asyncio, uvloop, trio (ARGS="--sessions 1 100 --store")
 	@$(BIN)/python -m benchmarks.compare all $(ARGS)
+
+# Some 13 minutes at 10,000 sessions, which take 20,200 open files.
+soak: $(READY)  ## keep 1,000 sessions alive through minutes of trouble: is anything lost? (ARGS="--sessions 10000 --minutes 10")
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench-monitor: $(READY)  ## measure what it costs to watch, record and check a session (ARGS="--hours 24")
 	@$(BIN)/python benchmarks/record_monitor.py $(ARGS)

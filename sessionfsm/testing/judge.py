@@ -9,7 +9,7 @@ from sessionfsm.lifecycle import NO_HANDSHAKE, Policy
 from sessionfsm.session import RequestMonitor, Violation
 from sessionfsm.testing.wirelog import Exchange
 
-__all__ = ["Recovery", "WireVerdict", "judge_wire"]
+__all__ = ["Recovery", "WireJudge", "WireVerdict", "judge_wire"]
 
 _NO_HANDSHAKE = tuple(f"status {status}" for status in NO_HANDSHAKE)
 _HOLLOW_LIMIT = 3
@@ -67,35 +67,56 @@ def judge_wire(
         slack_s: What the times may be off by; 0 where time is virtual.
         own_s: What a table of a user's own may add to a silence (:attr:`~sessionfsm.lifecycle.Table.own_s`).
     """
-    monitor = RequestMonitor(policy, slack_s=slack_s, own_s=own_s)
-    recoveries: list[Recovery] = []
-    bad: Exchange | None = None
-    hollow = 0
-    account: str | None = None
+    judge = WireJudge(policy, slack_s=slack_s, own_s=own_s)
     for entry in entries:
-        if entry.account != account:
-            if account is not None:
+        judge.take(entry)
+    return judge.verdict()
+
+
+class WireJudge:
+    """
+    What :func:`judge_wire` does, entry by entry: for a server that runs for long and keeps no log.
+
+    Args:
+        policy: Whose bounds hold.
+        slack_s: What the times may be off by; 0 where time is virtual.
+        own_s: What a table of a user's own may add to a silence.
+    """
+
+    def __init__(self, policy: Policy, *, slack_s: float = 0.05, own_s: float = 0.0) -> None:
+        self._monitor = RequestMonitor(policy, slack_s=slack_s, own_s=own_s)
+        self._renewal_required = policy.renewal == "required"
+        self._recoveries: list[Recovery] = []
+        self._bad: Exchange | None = None
+        self._hollow = 0
+        self._account: str | None = None
+
+    def take(self, entry: Exchange) -> None:
+        """Judge the next poll or renewal. What has not ended in it by now never has."""
+        monitor = self._monitor
+        if entry.account != self._account:
+            if self._account is not None:
                 monitor.anew()
-            account, hollow = entry.account, 0
+            self._account, self._hollow = entry.account, 0
         if entry.endpoint == "notifystart":
-            hollow = 0
+            self._hollow = 0
             monitor.started("renewal", entry.started_s, entry.number)
             succeeded = entry.answer == "ok" or entry.answer in _NO_HANDSHAKE
             ended = entry.ended_s is not None and not _denied(entry)
             monitor.ended(
-                loss=_denied(entry) and not entry.aborted,
-                renewed=succeeded if policy.renewal == "required" else ended,
+                loss=_denied(entry) and not entry.aborted, renewed=succeeded if self._renewal_required else ended
             )
-            continue
+            return
         monitor.started("poll", entry.started_s, entry.number)
         answered = entry.ended_s is not None and not entry.aborted
-        hollow = hollow + 1 if answered and entry.answer == "hollow" else 0
-        loss = answered and (_denied(entry) or hollow == _HOLLOW_LIMIT)
-        hollow %= _HOLLOW_LIMIT
+        self._hollow = self._hollow + 1 if answered and entry.answer == "hollow" else 0
+        loss = answered and (_denied(entry) or self._hollow == _HOLLOW_LIMIT)
+        self._hollow %= _HOLLOW_LIMIT
         good = answered and entry.good
         monitor.ended(loss=loss, good=good, news=answered and entry.news)
+        bad = self._bad
         if good and bad is not None:
-            recoveries.append(
+            self._recoveries.append(
                 Recovery(
                     started_s=bad.ended_s if bad.ended_s is not None else bad.started_s,
                     resumed_s=entry.started_s,
@@ -103,18 +124,22 @@ def judge_wire(
                     answer=bad.answer,
                 )
             )
-            bad = None
+            self._bad = None
         elif not good and bad is None and entry.ended_s is not None and not (entry.aborted and not entry.answer):
-            bad = entry
-    if bad is not None:
-        recoveries.append(
-            Recovery(started_s=bad.ended_s or bad.started_s, resumed_s=None, ended_s=None, answer=bad.answer)
+            self._bad = entry
+
+    def verdict(self) -> WireVerdict:
+        """Return what is to be said of all entries so far."""
+        recoveries, bad = list(self._recoveries), self._bad
+        if bad is not None:
+            recoveries.append(
+                Recovery(started_s=bad.ended_s or bad.started_s, resumed_s=None, ended_s=None, answer=bad.answer)
+            )
+        return WireVerdict(
+            violations=tuple(self._monitor.violations),
+            longest_gap_s=self._monitor.longest_gap_s,
+            recoveries=tuple(recoveries),
         )
-    return WireVerdict(
-        violations=tuple(monitor.violations),
-        longest_gap_s=monitor.longest_gap_s,
-        recoveries=tuple(recoveries),
-    )
 
 
 def _denied(entry: Exchange) -> bool:

@@ -1,0 +1,89 @@
+"""A server's log that judges each session as its requests end, and keeps none of them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sessionfsm.lifecycle import Policy
+from sessionfsm.testing import Exchange, WireLog
+from sessionfsm.testing.judge import WireJudge
+
+__all__ = ["JudgedLog"]
+
+_SHOWN = 20
+
+
+class JudgedLog(WireLog):
+    """
+    Keeps what is open, and for each session what the judge remembers.
+
+    Args:
+        policy: Whose bounds hold.
+        own_s: What may be added to a silence: what sessions wait for each other.
+
+    Attributes:
+        wrong: What was wrong with requests by themselves; the first few of them.
+        wrongs: How many were.
+        most_renewals: How many renewals came within one second, at most.
+    """
+
+    def __init__(self, policy: Policy, *, own_s: float) -> None:
+        super().__init__(keep=0)
+        self._policy, self._own_s = policy, own_s
+        self._judges: dict[str, WireJudge] = {}
+        self._unjudged: dict[str, deque[Exchange]] = {}
+        self._renewals: deque[float] = deque()
+        self.wrong: list[str] = []
+        self.wrongs = 0
+        self.most_renewals = 0
+
+    def open(self, *, account: str, endpoint: str, now: float, deviations: tuple[str, ...] = ()) -> Exchange:
+        entry = super().open(account=account, endpoint=endpoint, now=now, deviations=deviations)
+        self._unjudged.setdefault(account, deque()).append(entry)
+        if endpoint == "notifystart":
+            self._renewals.append(now)
+            while self._renewals[0] <= now - 1.0:
+                self._renewals.popleft()
+            self.most_renewals = max(self.most_renewals, len(self._renewals))
+        return entry
+
+    def close(self, entry: Exchange, *, now: float, aborted: bool = False) -> None:
+        super().close(entry, now=now, aborted=aborted)
+        waiting = self._unjudged[entry.account]
+        # In the order in which they began: that a client has left may be noticed when its next request is there.
+        while waiting and waiting[0].ended_s is not None:
+            self._judge(waiting.popleft())
+
+    def _judge(self, entry: Exchange) -> None:
+        if entry.overlapping:
+            self._complain(f"{entry.account}: two polls at once, request {entry.number}")
+        if entry.deviations:
+            self._complain(f"{entry.account}: request {entry.number}: {'; '.join(entry.deviations)}")
+        if entry.endpoint in ("getupdates", "notifystart"):
+            judge = self._judges.get(entry.account)
+            if judge is None:
+                judge = self._judges[entry.account] = WireJudge(self._policy, own_s=self._own_s)
+            judge.take(entry)
+
+    def _complain(self, what: str) -> None:
+        self.wrongs += 1
+        if len(self.wrong) < _SHOWN:
+            self.wrong.append(what)
+
+    def verdict(self) -> dict[str, object]:
+        """Return what is to be said of all sessions; of each, also of polls that are open now, as far as they began."""
+        verdicts = {account: judge.verdict() for account, judge in self._judges.items()}
+        broken = [
+            f"{account}: {each.property}: {each.what}" for account, v in verdicts.items() for each in v.violations
+        ]
+        lasted = sorted(each.lasted_s for v in verdicts.values() for each in v.recoveries if each.lasted_s is not None)
+        return {
+            "judged": len(verdicts),
+            "violations": len(broken) + self.wrongs,
+            "shown": [*broken[:_SHOWN], *self.wrong],
+            "recoveries": len(lasted),
+            "recovery_p50_s": lasted[len(lasted) // 2] if lasted else 0.0,
+            "recovery_most_s": lasted[-1] if lasted else 0.0,
+            "longest_gap_s": max((v.longest_gap_s for v in verdicts.values()), default=0.0),
+            "most_renewals": self.most_renewals,
+        }
