@@ -85,14 +85,32 @@ class _Line:
         try:
             if next(iter(self._waiting)) is not me:
                 await me.wait()
+                if me not in self._waiting:  # the one before me has let me through
+                    return
             while (due_s := self._due_s()) > anyio.current_time():  # noqa: ASYNC110 - a time, and no event
                 await anyio.sleep_until(due_s)
-            self._grant(anyio.current_time())
+            self._let_through(anyio.current_time())
         finally:
-            was_first = next(iter(self._waiting)) is me
-            del self._waiting[me]
-            if was_first and self._waiting:
-                next(iter(self._waiting)).set()
+            if me in self._waiting:
+                was_first = next(iter(self._waiting)) is me
+                del self._waiting[me]
+                if was_first and self._waiting:
+                    next(iter(self._waiting)).set()
+
+    def _let_through(self, now: float) -> None:
+        """
+        Let the first one through, and all whose time has come as well; then the next one watches the clock.
+
+        One for each turn of the event loop would be fewer than *per_s* as soon as a turn takes longer than the gap.
+        """
+        self._waiting.popitem(last=False)
+        self._grant(now)
+        while self._waiting and self._due_s() <= now:
+            each, _ = self._waiting.popitem(last=False)
+            self._grant(now)
+            each.set()
+        if self._waiting:
+            next(iter(self._waiting)).set()
 
     def _due_s(self) -> float:
         granted = self._granted

@@ -1,6 +1,9 @@
 """Renewals come one after the other: never too many in a second, nobody forgotten, each host by itself."""
 
+import time
+
 import anyio
+import anyio.lowlevel
 import pytest
 
 from sessionfsm import DefinitionError
@@ -43,6 +46,30 @@ async def test_there_are_never_more_in_a_second_and_the_line_is_as_fast_as_it_ma
     assert most_in_a_second(times) <= per_s
     assert times[-1] - times[0] <= (count + 1) / per_s
     assert order == arrived
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])  # in real time: turns take none in virtual time
+async def test_an_event_loop_with_slow_turns_lets_through_as_many() -> None:
+    """Ten thousand sessions make turns of 20 ms and more; the line is not longer for that."""
+    limiter = RenewalLimiter(200)
+    at: list[float] = []
+
+    async def one() -> None:
+        await limiter.wait("https://a.example")
+        at.append(anyio.current_time())
+
+    async def busy() -> None:
+        while len(at) < 300:  # noqa: ASYNC110 - it is what makes the turns slow
+            time.sleep(0.02)  # noqa: ASYNC251 - to hold the loop up is the point
+            await anyio.lowlevel.checkpoint()
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for _ in range(300):
+            group.start_soon(one)
+        group.start_soon(busy)
+    assert anyio.current_time() - began < 300 / 200 + 0.6
+    assert min(last - first for first, last in zip(at, at[200:], strict=False)) > 1.0 - 0.1  # they are told a turn late
 
 
 async def test_whoever_leaves_the_line_costs_the_others_nothing() -> None:
