@@ -29,7 +29,13 @@ __all__ = ["Fleet"]
 logger = logging.getLogger("sessionfsm")
 
 _STARTING = 64
-"""So many sessions at once read what the store has of them, and stand in line for their first renewal."""
+"""So many sessions at once start: they have their turn at the store, or stand in line for their first renewal."""
+
+_LOADING = 8
+"""
+So many of them have something to ask of the store. It answers one after the other, so that more would only let each
+wait longer, until a store that is slow is taken for one that does not answer, by all of them, again and again.
+"""
 
 _SENDS = 1000
 """So many texts may be on their way at the same time; for the count of descriptors."""
@@ -45,6 +51,7 @@ class Fleet:
         following: The credentials that are followed, if any are.
         passed_over: Accounts that were removed by hand and are followed still.
         starting: Places for those who start. The ones that run already are not to stand behind ten thousand of them.
+        loading: Places for those of them who read what the store has.
         limiter: Who may renew next.
         on_up: Called with each session that has begun, while messages are delivered.
         all_over: Set when the manager has stopped.
@@ -73,6 +80,7 @@ class Fleet:
         self.passed_over: set[str] = set()
         self.tally = Tally(machine.policy)
         self.starting = anyio.Semaphore(_STARTING, fast_acquire=True)
+        self.loading = anyio.Semaphore(_LOADING, fast_acquire=True)
         self.group: anyio.abc.TaskGroup | None = None
         self.on_up: Callable[[Session], object] | None = None
         self.is_stopping = False
@@ -177,8 +185,8 @@ class Fleet:
         self._changed = anyio.Event()
 
     async def wait_renamed(self, each: Supervisor, account: str) -> None:
-        """Wait until the account goes on under this name, or is kept no longer."""
-        while each.account != account and not each.is_over:
+        """Wait until what was before has ended, and the account goes on under this name; or is kept no longer."""
+        while (each.begins_anew or each.account != account) and not each.is_over:
             await self._changed.wait()
 
     async def wait_over(self, each: Supervisor) -> None:

@@ -94,11 +94,12 @@ class Supervisor:
         self.counted_trouble = ""
         self.has_polled = False
         self.queued = False  # in the line of those who renew
+        self.begins_anew = False  # it is being ended so that it begins again
         self.has_begun = False  # it has had its first turn, or has a reason for not having had it
         self._fleet = fleet
         self._ending = False
-        self._anew = False  # it was ended so that it begins again
         self._is_starting = False  # it has one of the places of those who start
+        self._is_loading = False  # and one of those who read from the store
         self._scope: anyio.CancelScope | None = None
         self._wake: anyio.Event | None = None  # while there is no session
         self._successor = ""
@@ -125,7 +126,8 @@ class Supervisor:
 
     def begin_anew(self) -> None:
         """End the session, without a goodbye, and begin another one with the credentials that are in force now."""
-        self._anew = True
+        # One whose turn has not come has nothing to be ended.
+        self.begins_anew = self.session is not None or self._scope is not None
         self._stop(goodbye=False)
 
     def wake(self) -> None:
@@ -191,8 +193,9 @@ class Supervisor:
                 error = await self._live()
                 if not self._goes_on():
                     return
-                if self._anew:
-                    self._anew, self._failures, self._error = False, 0, None
+                if self.begins_anew:
+                    self._failures, self._error = 0, None
+                    self._ended_to_begin_anew()
                     self._reason, self._cure = "its credentials were replaced, and it starts again", Cure.RESTART
                     continue
                 if anyio.current_time() - self._up_at_s >= _HELD_S:
@@ -211,8 +214,11 @@ class Supervisor:
             with anyio.CancelScope() as self._scope:
                 await self._fleet.starting.acquire()
                 self._is_starting = True
+                await self._fleet.loading.acquire()
+                self._is_loading = True
                 session = await self._fleet.open(self)
                 async with session:
+                    self._loaded()
                     self._up(session)
                     try:
                         await session._driver.closed.wait()
@@ -226,6 +232,7 @@ class Supervisor:
             return RuntimeError(f"it was cancelled from within ({type(error).__name__})")
         finally:
             self._scope = None
+            self._loaded()
             self._started()
         return None
 
@@ -257,7 +264,16 @@ class Supervisor:
         if session._driver.last_good_s is not None:
             self._last_good_s = session._driver.last_good_s
         self.session = None
-        self._reason = "it ends" if self._ending or self._anew else "it has ended"
+        self._reason = "it ends" if self._ending or self.begins_anew else "it has ended"
+
+    def _loaded(self) -> None:
+        if self._is_loading:
+            self._is_loading = False
+            self._fleet.loading.release()
+
+    def _ended_to_begin_anew(self) -> None:
+        self.begins_anew = False
+        self._fleet.tell()
 
     def _started(self) -> None:
         if not self.has_begun:
@@ -298,8 +314,9 @@ class Supervisor:
                     await anyio.sleep_until(least_s)  # whoever wakes it cannot know how lately it was tried
         finally:
             self._scope = self._wake = self._next_try_s = None
-        if self._anew:
-            self._anew, self._failures = False, 0
+        if self.begins_anew:
+            self._failures = 0
+            self._ended_to_begin_anew()
         self._reason = f"it is about to start again ({self._reason})"
 
 

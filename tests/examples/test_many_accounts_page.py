@@ -14,7 +14,7 @@ import pytest
 import sessionfsm
 from sessionfsm.cli.commands import build_parser
 from sessionfsm.secret import Secret
-from sessionfsm.session.fleet import _STARTING
+from sessionfsm.session.fleet import _LOADING, _STARTING
 from sessionfsm.session.following import _LONGEST_LOOK_S, LOOK_S
 from sessionfsm.session.limiter import RENEWALS_PER_S
 from sessionfsm.store import CredentialFolder, Credentials
@@ -104,6 +104,7 @@ def test_the_figures_of_the_page_are_those_of_the_code() -> None:
     assert f"which makes {policy.silence_bound_s:g} s + {10_000 / RENEWALS_PER_S:g} s for ten thousand" in page
     assert f"every {LOOK_S:g} s, and less often, at most {_LONGEST_LOOK_S:g} s apart" in page
     assert f"come to the line {_STARTING} at a time" in page
+    assert f"; {_LOADING} of them at a time read what the store has" in page
     assert f"has its {policy.renewal_deadline_s:g} s from" in page
     assert f"there are {policy.notifystop_deadline_s:g} s for them" in page
     for cure in sessionfsm.Cure:
