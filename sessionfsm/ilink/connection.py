@@ -165,6 +165,8 @@ class Connection:
     async def _next(self) -> bytes | None:
         """Wait until there is something to read; return it, or ``None`` if the caller has to read it."""
         loop = self._loop
+        if self._socket.fileno() < 0:
+            raise anyio.ClosedResourceError
         if loop is None:
             await anyio.wait_readable(self._socket)
             return None

@@ -131,8 +131,9 @@ async def post(
             lanes = http.lanes if isinstance(http, LaneClient) else None
             opened = None if lanes is None else await lanes.opened(lane, to.origin, to.url)
             if isinstance(opened, FastLane):
-                exchange = opened.exchange(fields.request(to, uin, content, single_use=single_use), begin)
-                del content  # it would be kept as long as the poll is out
+                request_bytes = fields.request(to, uin, content, single_use=single_use)
+                exchange = opened.exchange(request_bytes, begin, stays=not single_use)
+                del content, request_bytes  # they would be kept as long as the poll is out
                 body = await exchange
             else:
                 # Built by hand: the client's own cookies, parameters and default headers stay out of it.

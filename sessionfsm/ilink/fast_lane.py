@@ -50,13 +50,14 @@ class FastLane:
         self._taken = False
         self._queue: list[anyio.Event] | None = None  # who waits; None until somebody does
 
-    async def exchange(self, request: bytes, begin_body: BeginBody) -> bytes:
+    async def exchange(self, request: bytes, begin_body: BeginBody, *, stays: bool = True) -> bytes:
         """
         Send a whole *request*, and return the body of its answer.
 
         Args:
             begin_body: Called when the head of the answer is there; says where the body is collected. What it raises
                 ends the exchange.
+            stays: The request does not say that the connection ends with its answer.
 
         Raises:
             httpx.TransportError: If there is no whole answer.
@@ -84,7 +85,7 @@ class FastLane:
                 if isinstance(exc, NotHTTP):
                     raise httpx.RemoteProtocolError(str(exc)) from None
                 raise
-            self._end(connection, reusable=answer.reusable)
+            self._end(connection, reusable=answer.reusable and stays)
             return whole
         finally:
             self._give()
@@ -97,7 +98,8 @@ class FastLane:
             httpx.TransportError: If there is no head of an answer in time.
             httpx.LocalProtocolError: If the request could not be written.
         """
-        head = _head(request)
+        content = await request.aread()
+        head = _head(request, content)
         limits = request.extensions.get("timeout", {})
         with _limit(limits.get("pool"), httpx.PoolTimeout):
             await self._take()
@@ -109,7 +111,7 @@ class FastLane:
         answer = Answer()
         try:
             with _limit(limits.get("write"), httpx.WriteTimeout):
-                await connection.send(head + await request.aread())
+                await connection.send(head + content)
             first = b""
             while answer.status == 0:
                 with _limit(limits.get("read"), httpx.ReadTimeout):
@@ -233,8 +235,12 @@ async def _next(connection: Connection, answer: Answer) -> bytes:
         raise httpx.RemoteProtocolError(str(exc)) from None
 
 
-def _head(request: httpx.Request) -> bytes:
-    """Return the head of *request* as it goes over the wire."""
+def _head(request: httpx.Request, body: bytes) -> bytes:
+    """Return the head of *request* as it goes over the wire before *body*."""
+    # Another length than the body has would make two requests of it, or half a one: and the next answer another's.
+    lengths = request.headers.get_list("Content-Length")
+    if lengths != [str(len(body))] and (lengths or body):
+        raise httpx.LocalProtocolError("Content-Length is not the length of the body")
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     for name, value in request.headers.raw:
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):

@@ -606,3 +606,53 @@ async def test_an_answer_that_is_not_read_takes_its_connection_with_it(serve: Se
                 assert response.status_code == 200
                 assert server.connections == connections
             await response.aclose()
+
+
+async def test_a_body_of_another_length_than_its_header_says_is_not_sent(serve: Serve) -> None:
+    """It would be one request and a half, and the answer to the half would be taken for that of the next request."""
+    async with serve(idle) as server, httpx.AsyncClient(transport=LaneTransport(), trust_env=False) as http:
+        for length in ("1", "40", "x", "2, 2"):
+            with pytest.raises(httpx.LocalProtocolError):
+                await http.post(server.url, content=b"ab", headers={"Content-Length": length})
+        assert server.connections == 0
+        assert (await http.post(server.url, content=b"ab")).content == IDLE
+
+
+async def test_a_connection_that_was_announced_to_end_is_not_used_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the server says to it: by then it may be closing, and the next poll would be lost."""
+    monkeypatch.setattr("sessionfsm.ilink.client._SINGLE_USES", 2)
+
+    async def drop_first(connection: Any) -> None:
+        if len(server.requests) == 1:
+            raise EOFError
+        await connection.answer(IDLE)
+
+    async with serve(drop_first) as server, ILinkClient(token=TOKEN, base_url=server.url) as ilink:
+        with pytest.raises(ConnectionLost):
+            await ilink.get_updates(None, deadline_s=1)
+        for connections in (2, 3, 4, 4):
+            await ilink.get_updates(None, deadline_s=1)
+            assert server.connections == connections
+        announced = [b"Connection: close" in request for request in server.requests]
+        assert announced == [False, True, True, False, False]
+
+
+async def test_an_answer_that_is_read_on_after_its_lane_was_closed_ends_as_httpx_ends_it(serve: Serve) -> None:
+    """Whoever closes the lane in the middle of an answer gets an error of httpx, on each event loop."""
+
+    async def half(connection: Any) -> None:
+        await connection.send(ANSWER[:-1])
+
+    transport = LaneTransport()
+    async with (
+        serve(half) as server,
+        httpx.AsyncClient(transport=transport, trust_env=False) as http,
+        http.stream("POST", server.url, content=b"x") as response,
+    ):
+        chunks = response.aiter_raw()
+        assert await anext(chunks) == IDLE[:-1]
+        await transport.aclose()
+        with pytest.raises(httpx.ReadError):
+            await anext(chunks)
