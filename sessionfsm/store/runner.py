@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import queue
 import threading
 from collections import deque
@@ -160,13 +161,22 @@ class StoreThread:
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._process = 0  # in which the thread is
         self._loop: _Loop | None = None  # from which it was called last
 
     async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call *function* and return what it returns."""
+        """
+        Call *function* and return what it returns.
+
+        Raises:
+            StoreError: In a child made by :func:`os.fork`, if it was called before. The thread is the parent's.
+        """
         if self._thread is None:
+            self._process = os.getpid()
             self._thread = threading.Thread(target=self._work, name="sessionfsm store", daemon=True)
             self._thread.start()
+        elif self._process != os.getpid():
+            raise StoreError("the store was in use before os.fork(); make a store and a writer of its own in the child")
         token, loop = anyio.lowlevel.current_token().native_token, self._loop
         if loop is None or loop.token is not token:
             loop = self._loop = _Loop(token)

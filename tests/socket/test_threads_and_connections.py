@@ -1,5 +1,8 @@
 """Real threads and real connections: a store in a worker thread, and a server that closes without saying so."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -62,6 +65,27 @@ async def test_a_call_that_hangs_is_left_at_once_and_costs_one_thread_only() -> 
     assert await run(lambda: "well again") == "well again"
     assert begun == [0]
     run.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork()")
+def test_a_child_made_by_fork_is_told_that_the_store_is_its_parents() -> None:
+    """The thread is not in the child: a call would wait for ever. What was not used before is the child's own."""
+    program = """
+import anyio, os
+from sessionfsm import StoreError
+from sessionfsm.store import StoreThread
+
+used, unused = StoreThread(), StoreThread()
+assert anyio.run(used, int) == 0
+if (child := os.fork()) == 0:
+    try:
+        anyio.run(used, int)
+    except StoreError as error:
+        os._exit(3 if "os.fork()" in str(error) and anyio.run(unused, int) == 0 else 1)
+    os._exit(2)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 3
 
 
 async def test_a_store_is_called_from_several_event_loops() -> None:
