@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from sessionfsm import Policy, PolicyError, RecordMonitor, Session, SQLiteStore, examples
+from sessionfsm.ilink import connection
 from sessionfsm.lifecycle import Ladder, Machine
-from sessionfsm.session import inbox
+from sessionfsm.session import following, inbox, limiter, supervisor
 from sessionfsm.verify import explore
 from tests.examples.blocks import BLOCK, PAGES, report
 from tests.examples.pages import DOCS, snippets, text
@@ -66,6 +67,18 @@ PHRASES = {
         "{session_first_s:g} s at first, then {session_2_s:g} s, {session_3_s:g} s, and so on up to "
         "{session_ceiling_min:g} minutes",
         "At most {silence:g} s pass between two requests",
+    ],
+    "docs/explanation/lanes.md": ["the next one is tried after {next_address_s:g} s"],
+    "docs/how-to/many-accounts.md": [
+        "The folder is looked at every {look_s:g} s, and less often, at most {longest_look_s:g} s apart",
+        "tried again after 1, 2, 4 … {held_s:g} s",
+        "When ten thousand are dropped together, the last one is back after {line_s:g} s",
+        "a renewal has its {renewal_deadline_s:g} s from when it is let through",
+        "it may be silent for N / {renewals:g} s more than",
+        "which makes {silence:g} s + {line_s:g} s for ten thousand",
+        "takes over within {held_s:g} s after the first one has ended",
+        "cut off by `limit_s` ({limit_s:g} s)",
+        "there are {notifystop_deadline_s:g} s for them",
     ],
     "docs/how-to/keep-messages.md": [
         "takes longer than `limit_s` ({limit_s:g} s), gets the message again after {again_s} s",
@@ -131,6 +144,12 @@ def figures() -> dict[str, Any]:
         "own_denied_hour": own_denied[1],  # printed on that page, and compared there
         "p8_run_s": policy.quick_s + policy.transport_first_s * (1 - policy.jitter),
         "limit_s": default_of(Session.deliver, "limit_s"),
+        "look_s": following.LOOK_S,
+        "longest_look_s": following._LONGEST_LOOK_S,
+        "held_s": supervisor._HELD_S,
+        "renewals": limiter.RENEWALS_PER_S,
+        "line_s": 10_000 / limiter.RENEWALS_PER_S,
+        "next_address_s": connection._NEXT_ADDRESS_S,
         "late_s": default_of(RecordMonitor, "late_s"),
         "max_messages": default_of(SQLiteStore, "max_messages"),
         "max_mib": default_of(SQLiteStore, "max_bytes") / 2**20,
