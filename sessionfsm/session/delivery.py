@@ -118,6 +118,7 @@ class Delivery:
                 self._workers += 1
                 group.start_soon(self._further, group)
             await self._handle(stored, me, group.cancel_scope)
+        self._inbox.pass_on()
 
     async def _handle(self, stored: Stored, me: int, everybody: anyio.CancelScope) -> None:
         slots = self._slots

@@ -252,6 +252,10 @@ class Inbox:
         self._return(stored)
         self._release(stored)
 
+    def pass_on(self) -> None:
+        """Whoever was done with a message does not come back for the next one: somebody else may."""
+        self._wake()
+
     def abandon(self) -> None:
         """Nobody is left to finish what is in hand: it stays open in the store, and is handed out the next time."""
         self._closed = True

@@ -74,6 +74,31 @@ async def test_every_message_finds_a_worker_when_all_that_wait_are_woken_late() 
         await w.session.stop()
 
 
+async def test_a_worker_that_ends_leaves_its_senders_next_message_to_another() -> None:
+    """Two others wait already, so it is not needed any more; what came meanwhile behind its own message is."""
+    release = {name: anyio.Event() for name in "abc"}
+    done: list[str] = []
+
+    async def handler(message: Message) -> None:
+        if message.text in release:
+            await release[message.text].wait()
+        done.append(message.text)
+
+    async with world() as w, anyio.create_task_group() as group:
+        group.start_soon(w.session.deliver, handler)
+        await w.until_polling_well()
+        for name in release:
+            w.account.push(name, sender=name)
+        await w.until(lambda: w.session.health().in_hand == 3)
+        w.account.push("behind c", sender="c")
+        await anyio.sleep(1)
+        for name in release:
+            release[name].set()
+            await anyio.sleep(1)
+        assert done == ["a", "b", "c", "behind c"]
+        await w.session.stop()
+
+
 async def test_the_gate_is_asked_before_what_begins_anew_and_no_deadline_runs_meanwhile() -> None:
     """Renewals, polls on a new connection, the goodbye; not the polls of a session that is well, and no sends."""
     asked: list[str] = []
