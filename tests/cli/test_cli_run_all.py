@@ -136,12 +136,15 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     """A reader that does not read keeps the drain waiting; a second Ctrl-C is not kept."""
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
-    with serving(tmp_path, "--message-every", "0.1") as (_, url):
+    with serving(tmp_path, "--message-every", "0.02") as (server, url):
         keep(tmp_path, url, *ACCOUNTS)
         with run_all(tmp_path, stdout=write_end) as run:
             os.close(write_end)
             run.wait_for("polling for 3 of 3", err=True)
             wait_until(lambda: _waiting(read_end) > 3000)
+            polls = server.out.count("getupdates")
+            # A line has more than 20 bytes: with that many messages more, one of them waits for room.
+            wait_until(lambda: server.out.count("getupdates") > polls + 100)
             run.signal(signal.SIGINT)
             run.wait_for("a second signal ends at once", err=True)
             run.signal(signal.SIGINT)
