@@ -97,16 +97,17 @@ class Delivery:
 
     async def _further(self, group: anyio.abc.TaskGroup) -> None:
         try:
-            await self._work(group, stays=False)
+            await self._work(group, stays=False, begins=True)
         finally:
             self._workers -= 1
 
-    async def _work(self, group: anyio.abc.TaskGroup, *, stays: bool) -> None:
+    async def _work(self, group: anyio.abc.TaskGroup, *, stays: bool, begins: bool = False) -> None:
         me = anyio.get_current_task().id
-        while stays or self._idle < _SPARE:
-            self._idle += 1
+        while stays or begins or self._idle < _SPARE:
+            self._idle += not begins
+            begins = False
             try:
-                stored = await self._inbox.next()
+                stored = await self._inbox.next(me)
             finally:
                 self._idle -= 1
             if stored is None:
@@ -116,6 +117,7 @@ class Delivery:
                 return
             if not self._idle and self._workers < self._at_once:
                 self._workers += 1
+                self._idle += 1  # from now on: until it has begun nobody needs another
                 group.start_soon(self._further, group)
             await self._handle(stored, me, group.cancel_scope)
         self._inbox.pass_on()
@@ -124,15 +126,16 @@ class Delivery:
         slots = self._slots
         has_slot = False
         try:
-            with anyio.CancelScope() as scope:
+            limited = slots is None and self._limit_s < math.inf
+            with anyio.CancelScope(deadline=anyio.current_time() + self._limit_s if limited else math.inf) as scope:
                 self._at_work[me] = scope
                 if slots is not None:
                     await slots.acquire()
                     has_slot = True
-                if slots is not None and self._inbox.closed():  # while it waited for others
-                    self._inbox.put_back(stored)
-                    return
-                scope.deadline = anyio.current_time() + self._limit_s
+                    if self._inbox.closed():  # while it waited for others
+                        self._inbox.put_back(stored)
+                        return
+                    scope.deadline = anyio.current_time() + self._limit_s
                 outcome: object = self._handler(self._read(stored))
                 if not inspect.isawaitable(outcome):
                     self._not_awaited = type(outcome).__name__

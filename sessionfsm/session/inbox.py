@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 
 from sessionfsm.errors import StoreError
 from sessionfsm.store import Stored, StoreWriter
+from sessionfsm.store.writer import Marks
 
 __all__ = ["ATTEMPTS", "Inbox"]
 
@@ -27,6 +29,15 @@ ATTEMPTS = 5
 
 _RETRY_FIRST_S = 1.0
 _STORE_RETRY_S = 5.0
+_UNMARKED = 200
+"""So many handled messages may wait for their mark; the next one waits with them."""
+
+_TURN = 8
+"""After so many messages everybody else has a turn, should no handler have waited for anything."""
+
+_LAST_S = 1.0
+"""How long the last marks of a session that was cut off may take."""
+
 _WINDOW = 200
 _NONE: frozenset[int] = frozenset()  # most inboxes have nothing in their sets, which take room all the same
 _WIDEST = 10_000
@@ -53,20 +64,20 @@ class Inbox:
         "_draining",
         "_ended",
         "_excused",
+        "_finished",
         "_held",
         "_holders",
         "_in_hand",
         "_known",
         "_last",
         "_loading",
+        "_marks",
         "_more",
         "_not_before",
         "_passes",
         "_queues",
         "_readable_at_s",
         "_store",
-        "_telling",
-        "_unmarked",
         "_watched",
         "_writer",
         "on_parked",
@@ -84,8 +95,8 @@ class Inbox:
         self._holders: dict[str, int] = {}  # which task has it, by sender
         self._excused: list[int] = []
         self._not_before: dict[str, float] = {}
-        self._unmarked: list[Stored] = []  # handled, but the store could not be told yet
-        self._telling: frozenset[int] = _NONE  # handled, and the store is being told
+        self._marks = Marks()  # handled, and the store has not been told yet
+        self._finished = 0
         self._passes = 0  # how often the store was read from its beginning
         self.on_parked: Callable[[], object] | None = None  # called for each message that is set aside
         self._held = 0
@@ -141,8 +152,8 @@ class Inbox:
 
         What another process opens once more may have a smaller number than what has come here since.
         """
-        held = (*self._in_hand.values(), *self._unmarked, *(each for queue in self._queues.values() for each in queue))
-        self._known = self._telling.union(stored.number for stored in held)
+        held = (*self._in_hand.values(), *(each for queue in self._queues.values() for each in queue))
+        self._known = self._marks.telling.union(self._marks.waiting, (stored.number for stored in held))
         self._last, self._more = 0, True
         self._passes += 1
         self._wake()
@@ -159,29 +170,32 @@ class Inbox:
             call.cancel()
         self._wake()
 
-    async def next(self) -> Stored | None:
-        """Wait for a message and take it in hand; ``None`` once the inbox is closed."""
+    async def next(self, task: int | None = None) -> Stored | None:
+        """
+        Wait for a message and take it in hand; ``None`` once the inbox is closed.
+
+        Args:
+            task: Who takes it; by default the current task.
+        """
         try:
-            return await self._next()
+            return await self._next(anyio.get_current_task().id if task is None else task)
         except BaseException:
             self._wake()  # what this one had come back for is left to the others
             raise
 
-    async def _next(self) -> Stored | None:
+    async def _next(self, task: int) -> Stored | None:
         window = _WINDOW
         while not self._closed:
             changed, self._watched = self._changed, True
-            retry_s = await self._load(window)
+            retry_s = await self._load(window) if self._more else math.inf
             if self.closed():
                 break
-            now = anyio.current_time()
             for sender in self._queues:
                 if sender in self._in_hand:
                     continue
-                due = self._not_before.get(sender, -math.inf)
-                if due <= now:
-                    return self._take(sender)
-                retry_s = min(retry_s, due - now)
+                if (due := self._not_before.get(sender)) is None or due <= anyio.current_time():
+                    return self._take(sender, task)
+                retry_s = min(retry_s, due - anyio.current_time())
             if self._held >= window < _WIDEST and self._more:
                 window = min(window * 2, _WIDEST)  # somebody further back may be free
                 continue
@@ -193,32 +207,44 @@ class Inbox:
         return None
 
     async def done(self, stored: Stored) -> None:
-        """The message was handled."""
-        self._unmarked.append(stored)
+        """
+        The message was handled. Its mark is written soon, with others: its sender's next one does not wait for that.
+
+        Where too many wait for their marks already, it does.
+        """
+        marks = self._marks
+        marks.waiting.append(stored.number)
+        self._finished += 1
         comes_back = False
         try:
-            await self.mark()
+            if len(marks) >= _UNMARKED or not self._writer.soon(marks):
+                await self.mark()
+            if not self._finished % _TURN:
+                await anyio.lowlevel.checkpoint()
             comes_back = True  # for the next one: nobody else is woken for that
         finally:
             self._release(stored, wake=self._draining or not comes_back)
 
     async def mark(self) -> None:
-        """Tell the store what was handled. What it cannot take now is told again the next time."""
-        telling, self._unmarked = self._unmarked, []
-        numbers = [stored.number for stored in telling]
-        self._telling = self._telling.union(numbers)
+        """Tell the store now what was handled. What it cannot take is told again the next time."""
+        if not self._marks:
+            return
+        numbers, told = self._marks.begin(), False
         try:
-            if telling:
-                with self._call() as call:
-                    await self._writer.done(numbers)
-                    telling = []
-                if call.cancelled_caught:
-                    raise StoreError("the store did not answer before the end")
+            with self._call() as call:
+                await self._writer.done(numbers)
+                told = True
+            if call.cancelled_caught:
+                raise StoreError("the store did not answer before the end")
         except StoreError as error:
-            logger.warning("%d handled messages could not be marked, will try again: %s", len(telling), error)
+            logger.warning("%d handled messages could not be marked, will try again: %s", len(numbers), error)
         finally:
-            self._telling = self._telling.difference(numbers)
-            self._unmarked[:0] = telling
+            self._marks.end(numbers, told=told)
+
+    async def mark_last(self) -> None:
+        """The same for whoever is cut off, and in a hurry: nobody is here to tell the store later."""
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LAST_S):
+            await self.mark()
 
     async def failed(self, stored: Stored, error: BaseException) -> None:
         """A handler failed on the message: it comes again after a while, or is parked."""
@@ -297,7 +323,7 @@ class Inbox:
         self._queues.setdefault(stored.sender, deque()).append(stored)
         self._held += 1
 
-    def _take(self, sender: str) -> Stored:
+    def _take(self, sender: str, task: int) -> Stored:
         # The sender goes to the end of the line, so that one who writes a lot does not keep the others waiting.
         queue = self._queues.pop(sender)
         stored = queue.popleft()
@@ -305,7 +331,7 @@ class Inbox:
             self._queues[sender] = queue
         self._not_before.pop(sender, None)
         self._in_hand[sender] = stored
-        self._holders[sender] = anyio.get_current_task().id
+        self._holders[sender] = task
         return stored
 
     def _return(self, stored: Stored) -> None:
@@ -328,8 +354,6 @@ class Inbox:
 
     async def _load(self, window: int) -> float:
         """Fill the window from the store; return in how many seconds to try again if the store cannot be read."""
-        if not self._more:
-            return math.inf
         loading = self._loading = self._loading or anyio.Lock()
         try:
             async with loading:

@@ -276,6 +276,7 @@ class Session:
             await self._abandon(self._group)
         finally:
             self._stop_listening()
+            await self._inbox.mark_last()
             self._driver.operations.release()
             await self._close()
 
@@ -383,6 +384,7 @@ class Session:
         Raises:
             StoreError: If there is no such message, or it is open.
         """
+        await self._inbox.mark()  # it may just have been handled
         stored = await self._writer.ask(math.inf, self._writer.store.retry, number)
         self._inbox.recheck()
         return stored
@@ -394,6 +396,7 @@ class Session:
         Raises:
             StoreError: If there is no such message, or it is finished.
         """
+        await self._inbox.mark()  # it may just have been handled
         await self._writer.ask(math.inf, self._writer.store.drop, number)
         self._inbox.forget(number)
 

@@ -23,10 +23,7 @@ from .places import store_file
 from .sqlite_database import Database
 from .sqlite_room import DAY_S, Bounds, Tally, forget_old, make_room
 from .sqlite_rows import (
-    ADD_MESSAGE,
-    ADDED,
     COLUMNS,
-    DONE_IF_OPEN,
     FAILED,
     KEEP_ACCOUNT,
     KEEP_TOKEN,
@@ -36,10 +33,12 @@ from .sqlite_rows import (
     OPEN_AGAIN,
     PENDING,
     RETIRE,
+    add_messages,
     as_stored,
     blob,
     committed_of,
     integer,
+    mark_done,
     move_one,
     newest_tokens,
     require,
@@ -151,25 +150,21 @@ class SQLiteStore:
             now = self._database.now()
             tallies = tallies_of(connection, (batch.account for batch in batches))
             (last,) = connection.execute(LAST_NUMBER).fetchone()
-            # Rows are made one by one as SQLite takes them: a list of them would show secrets in a traceback.
-            connection.executemany(
-                ADD_MESSAGE,
+            names = [[(blob(message.key), blob(message.sender)) for message in batch.messages] for batch in batches]
+            added = add_messages(
+                connection,
+                last,
                 (
-                    (
-                        tallies[batch.account].id,
-                        blob(message.key),
-                        blob(message.sender),
-                        message.body,
-                        batch.received_at,
-                        now,
-                    )
-                    for batch in batches
-                    for message in batch.messages
+                    (tallies[batch.account].id, key, sender, message.body, batch.received_at, now)
+                    for batch, named in zip(batches, names, strict=True)
+                    for message, (key, sender) in zip(batch.messages, named, strict=True)
                 ),
             )
-            added = {(account, key): number for number, account, key in connection.execute(ADDED, (last,))}
             self._database.seen = max(self._database.seen, last + len(added))
-            committed = [committed_of(batch, tallies[batch.account], added) for batch in batches]
+            committed = [
+                committed_of(batch, named, tallies[batch.account], added)
+                for batch, named in zip(batches, names, strict=True)
+            ]
             for tally in tallies.values():
                 tally.messages += tally.new
                 tally.bytes += tally.new_bytes
@@ -237,7 +232,7 @@ class SQLiteStore:
 
     def done(self, numbers: Sequence[int]) -> None:
         with self._database.transaction(durable=False) as connection:
-            connection.executemany(DONE_IF_OPEN, ((integer(number),) for number in numbers))
+            mark_done(connection, numbers)
 
     def failed(self, number: int, error: str, *, park: bool) -> bool:
         with self._database.transaction(durable=False) as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from sessionfsm.errors import StoreError
@@ -18,10 +19,10 @@ _MOST = 2**63 - 1  # SQLite's largest integer
 COLUMNS = "number, (SELECT name FROM account WHERE id = account), sender, body, received_at, attempts, error, state"
 LAST_NUMBER = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'message'"
 _TALLY = "SELECT id, messages, bytes FROM account WHERE name = ?"
-ADD_MESSAGE = """
-    INSERT INTO message (account, key, sender, body, received_at, kept_at) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO NOTHING
+_ADD_MESSAGES = """
+    INSERT INTO message (account, key, sender, body, received_at, kept_at) VALUES {rows} ON CONFLICT DO NOTHING
 """
+_ROW = "(?, ?, ?, ?, ?, ?)"
 ADDED = "SELECT number, account, key FROM message WHERE number > ?"
 KEEP_TOKEN = """
     INSERT INTO context_token (account, user, token, sent_ms) VALUES (?, ?, ?, ?)
@@ -35,7 +36,12 @@ PENDING = f"""
     SELECT {COLUMNS} FROM message
     WHERE account = (SELECT id FROM account WHERE name = ?) AND state = 'open' AND number > ? ORDER BY number LIMIT ?
 """
-DONE_IF_OPEN = "UPDATE message SET state = 'done' WHERE number = ? AND state = 'open'"
+DONE_IF_OPEN = "UPDATE message SET state = 'done' WHERE number IN ({numbers}) AND state = 'open'"
+_AT_ONCE = 100
+"""
+Rows of one statement. For each step of a statement Python lets another thread run, and has to wait until it may go on:
+a hundred steps cost more than what is done in them. SQLite takes 999 values at least.
+"""
 MESSAGE = f"SELECT {COLUMNS} FROM message WHERE number = ?"
 NEXT_NUMBER = "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'message'"
 OPEN_AGAIN = """
@@ -73,16 +79,54 @@ def tallies_of(database: sqlite3.Connection, accounts: Iterable[str]) -> dict[st
     return tallies
 
 
-def committed_of(batch: Batch, tally: Tally, added: dict[tuple[int, bytes], int]) -> Committed:
-    """Say which of the batch's messages were added, by their numbers, and count them."""
+def add_messages(
+    database: sqlite3.Connection, last: int, rows: Iterable[tuple[int, bytes, object, object, object, object]]
+) -> dict[tuple[int, bytes], int]:
+    """
+    Add messages, in order, but for those that are there already; return the numbers of the new, by account and key.
+
+    Args:
+        last: The last number before.
+    """
+    left, names, count = iter(rows), list[tuple[int, bytes]](), 0
+    # The name is taken back: what is in it are secrets, which a traceback would show.
+    while some := list(islice(left, _AT_ONCE)):
+        names += [(row[0], row[1]) for row in some]
+        statement = _ADD_MESSAGES.format(rows=", ".join([_ROW] * len(some)))
+        try:
+            count += database.execute(statement, [value for row in some for value in row]).rowcount
+        finally:
+            del some
+    (now_last,) = database.execute(LAST_NUMBER).fetchone()
+    if count == len(names) == now_last - last:  # all were new, as they nearly always are
+        return dict(zip(names, range(last + 1, now_last + 1), strict=True))
+    return {(account, key): number for number, account, key in database.execute(ADDED, (last,))}
+
+
+def mark_done(database: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Note of messages that are open that they are done."""
+    for first in range(0, len(numbers), _AT_ONCE):
+        some = [integer(number) for number in numbers[first : first + _AT_ONCE]]
+        database.execute(DONE_IF_OPEN.format(numbers=", ".join("?" * len(some))), some)
+
+
+def committed_of(
+    batch: Batch, names: Sequence[tuple[bytes, bytes]], tally: Tally, added: dict[tuple[int, bytes], int]
+) -> Committed:
+    """
+    Say which of the batch's messages were added, by their numbers, and count them.
+
+    Args:
+        names: Key and sender of each message, as they are in its row.
+        added: The numbers of the rows that were added, by account and key.
+    """
     new: list[Stored] = []
-    for message in batch.messages:
-        key = blob(message.key)
+    for message, (key, sender) in zip(batch.messages, names, strict=True):
         number = added.pop((tally.id, key), None)
         if number is None:
             continue
         tally.new += 1
-        tally.new_bytes += len(message.body) + len(key) + len(blob(message.sender))
+        tally.new_bytes += len(message.body) + len(key) + len(sender)
         new.append(
             Stored(
                 number=number,

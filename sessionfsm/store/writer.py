@@ -17,7 +17,7 @@ from .base import Batch, Committed, Runner, Store
 from .memory import MemoryStore
 from .runner import StoreThread, ask, ask_by, run_inline
 
-__all__ = ["StoreWriter"]
+__all__ = ["MARK_S", "Marks", "StoreWriter"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +26,9 @@ logger = logging.getLogger("sessionfsm")
 
 LAZY_S = 5.0
 """How long the cursor of a poll that brought no messages may wait to be written."""
+
+MARK_S = 0.01
+"""How long a mark may wait for company: it is written with the next transaction, or then."""
 
 LOOK_S = 5.0
 """How often a store that is shared with other processes is asked whether they have changed it."""
@@ -47,6 +50,39 @@ class _Write:
         """It could not be done."""
         self.error = error
         self.ended.set()
+
+
+class Marks:
+    """
+    The messages of one session that were handled, and the store has not said yet that it knows.
+
+    Attributes:
+        waiting: The store is still to be told of these, in the order in which they were handled.
+        telling: It is being told of these.
+        queued: A writer will see to it.
+    """
+
+    __slots__ = ("queued", "telling", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: list[int] = []
+        self.telling: set[int] = set()
+        self.queued = False
+
+    def __len__(self) -> int:
+        return len(self.waiting) + len(self.telling)
+
+    def begin(self) -> list[int]:
+        """Return the numbers that the store is to be told of now."""
+        numbers, self.waiting = self.waiting, []
+        self.telling.update(numbers)
+        return numbers
+
+    def end(self, numbers: Sequence[int], *, told: bool) -> None:
+        """The store knows of these; or it does not, and is to be told again."""
+        self.telling.difference_update(numbers)
+        if not told:
+            self.waiting[:0] = numbers
 
 
 class StoreWriter:
@@ -79,6 +115,9 @@ class StoreWriter:
         self._look_due_s = math.inf
         self._listeners: dict[object, Callable[[], object]] = {}
         self._well = True
+        self._marks: list[Marks] = []  # what is to be told of, soon
+        self._marks_due_s = math.inf
+        self._marks_well = True
         self._wake = anyio.Event()
         self._group: anyio.abc.TaskGroup | None = None
         self._works = False
@@ -116,7 +155,7 @@ class StoreWriter:
             while True:
                 await self._wait()
                 writes, self._waiting = self._waiting, []
-                await self._mark([write for write in writes if write.numbers])
+                await self._mark([write for write in writes if not write.batches], company=bool(writes))
                 await self._commit([write for write in writes if write.batches])
                 await self._look()
         finally:
@@ -128,7 +167,7 @@ class StoreWriter:
 
     async def _wait(self) -> None:
         while not self._waiting:
-            due_s = min(self._lazy_due_s, self._look_due_s)
+            due_s = min(self._lazy_due_s, self._look_due_s, self._marks_due_s)
             if due_s <= anyio.current_time():
                 return
             with anyio.CancelScope(deadline=due_s):
@@ -163,15 +202,33 @@ class StoreWriter:
 
     async def done(self, numbers: Sequence[int]) -> None:
         """
-        Mark messages as handled, with whatever else is to be written.
+        Mark messages as handled now, with whatever else is to be written; none, to wait for what was asked for before.
 
         Raises:
             StoreError: If the store could not.
         """
-        if self._works:
+        if self._works and self._run is not run_inline:
             await self._put(_Write(numbers=numbers), math.inf)
         else:
             await ask(self._run, self.store.done, numbers)
+
+    def soon(self, marks: Marks) -> bool:
+        """
+        Mark what is waiting in *marks*, and what will be by then: with the next transaction, or in :data:`MARK_S`.
+
+        Return whether that will do. It will not where a mark is as good as done when it is asked for, and not while the
+        store is in trouble, which has to be found out then.
+        """
+        if marks.queued:
+            return self._works and self._marks_well
+        if not (self._works and self._marks_well) or self._run is run_inline:
+            return False
+        marks.queued = True
+        self._marks.append(marks)
+        if self._marks_due_s == math.inf:
+            self._marks_due_s = anyio.current_time() + MARK_S
+            self._wake.set()
+        return True
 
     def later(self, batch: Batch) -> bool:
         """
@@ -227,17 +284,39 @@ class StoreWriter:
 
     # --- what is done about it ---------------------------------------------------------------------------------------
 
-    async def _mark(self, writes: Sequence[_Write]) -> None:
-        if not writes:
-            return
+    async def _mark(self, writes: Sequence[_Write], *, company: bool) -> None:
+        """Mark what somebody waits for; and what may wait, if it has company or its time has come."""
+        soon: list[tuple[Marks, list[int]]] = []
+        if self._marks and (company or self._marks_due_s <= anyio.current_time()):
+            soon = [(marks, marks.begin()) for marks in self._marks]
+            self._marks, self._marks_due_s = [], math.inf
+            for marks, _ in soon:
+                marks.queued = False
+        numbers = [number for _, each in soon for number in each]
+        for write in writes:
+            numbers += write.numbers
+        told = not numbers
         try:
-            await ask(self._run, self.store.done, [number for write in writes for number in write.numbers])
+            if numbers:
+                await ask(self._run, self.store.done, numbers)
+            told = True
         except SessionFSMError as error:
             for write in writes:
                 write.fail(_as_store_error(error))
+            if soon:
+                logger.warning("%d handled messages could not be marked, will try again: %s", len(numbers), error)
         else:
             for write in writes:
                 write.ended.set()
+        finally:
+            self._marks_well = told
+            for marks, each in soon:
+                marks.end(each, told=told)
+                if not (told or marks.queued):
+                    marks.queued = True
+                    self._marks.append(marks)
+            if not told and self._marks:
+                self._marks_due_s = anyio.current_time() + LAZY_S
 
     async def _commit(self, writes: Sequence[_Write]) -> None:
         """Commit what is asked for, and every cursor that waits, together; if that fails, each alone."""

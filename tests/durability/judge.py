@@ -13,6 +13,12 @@ from dataclasses import dataclass, field
 __all__ = ["Answer", "Evidence", "Life", "Line", "Verdict", "judge", "read_diary"]
 
 
+UNMARKED = 216
+"""So many handlers may have returned whose marks are not on the disk: 200 that need not wait, 16 that do."""
+
+_MOST = "handled twice: the most of one life that had returned"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
     """
@@ -90,7 +96,9 @@ class Verdict:
     def __iadd__(self, other: Verdict) -> Verdict:
         for kind, words in other.broken.items():
             self.broken.setdefault(kind, []).extend(words)
+        most = max(self.counts[_MOST], other.counts[_MOST])
         self.counts += other.counts
+        self.counts[_MOST] = most
         return self
 
 
@@ -156,7 +164,7 @@ def _judge_losses(evidence: Evidence, verdict: Verdict, broken: _Broken) -> None
 
 def _judge_repeats(evidence: Evidence, killed: set[int], verdict: Verdict, broken: _Broken) -> None:
     begins: dict[int, list[int]] = defaultdict(list)
-    ended: set[tuple[int, int]] = set()
+    ended: dict[int, dict[int, None]] = defaultdict(dict)  # by life, in the order of their ends
     marked: dict[int, int] = {}
     for line in evidence.diary:
         for number in line.numbers:
@@ -165,33 +173,49 @@ def _judge_repeats(evidence: Evidence, killed: set[int], verdict: Verdict, broke
                 if number in marked:
                     broken("handled again after its mark had returned", [number])
             elif line.word == "end":
-                ended.add((line.life, number))
+                ended[line.life][number] = None
             elif line.word == "marked":
                 marked.setdefault(number, line.life)
     in_hand: Counter[tuple[int, str]] = Counter()
+    unmarked: dict[int, set[int]] = defaultdict(set)  # by life: what had returned and comes again
     for number, lives in begins.items():
         for life in lives[:-1]:
             if life not in killed or lives.count(life) > 1:
                 broken("handled twice in one life", [number])
                 continue
-            in_hand[life, evidence.senders[number]] += 1
-            if (life, number) in ended:
-                verdict.counts["handled twice: killed between its return and its mark"] += 1
+            if number in ended[life]:
+                unmarked[life].add(number)
             else:
+                in_hand[life, evidence.senders[number]] += 1
                 verdict.counts["handled twice: killed in the handler"] += 1
     broken("one sender had several in hand in one life", [life for (life, _), count in in_hand.items() if count > 1])
+    for life, numbers in unmarked.items():
+        verdict.counts["handled twice: killed between its return and its mark"] += len(numbers)
+        most = max(verdict.counts[_MOST], len(numbers))
+        verdict.counts[_MOST] = most
+        if len(numbers) > UNMARKED:
+            broken("more had returned without a mark than may", [life])
+        # Marks are written in the order in which handlers have returned: what has none are the last of them.
+        order = list(ended[life])
+        last = max((place for place, number in enumerate(order) if marked.get(number) == life), default=0)
+        broken("handled again, though a later one had its mark", numbers.intersection(order[:last]))
 
 
 def _judge_order(evidence: Evidence, broken: _Broken) -> None:
     last: dict[str, int] = {}
+    last_of_life: dict[tuple[int, str], int] = {}
+    begun: set[int] = set()
     order = {number: place for place, number in enumerate(evidence.senders)}
     for line in evidence.diary:
         if line.word == "begin":
             for number in line.numbers:
-                sender = evidence.senders[number]
-                if order[number] < last.get(sender, -1):
+                sender, place = evidence.senders[number], order[number]
+                # After a kill a sender's messages begin again with the first that has no mark.
+                behind = number not in begun and place < last.get(sender, -1)
+                if behind or place < last_of_life.get((line.life, sender), -1):
                     broken("out of its sender's order", [number])
-                last[sender] = order[number]
+                begun.add(number)
+                last[sender] = last_of_life[line.life, sender] = place
 
 
 def _numbers(diary: Iterable[Line], word: str) -> set[int]:

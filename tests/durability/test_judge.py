@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from .judge import Answer, Evidence, Life, Verdict, judge, read_diary
+from .judge import UNMARKED, Answer, Evidence, Life, Verdict, judge, read_diary
 
 A, B = "a@im.wechat", "b@im.wechat"
 
@@ -54,6 +54,17 @@ def test_a_message_that_was_in_hand_at_the_kill_may_be_handled_twice() -> None:
     assert (verdict.counts["messages"], verdict.counts["kills"], verdict.counts["kills, at random"]) == (4, 1, 1)
 
 
+def test_several_that_had_returned_may_come_again_and_do_so_in_order() -> None:
+    """Their marks were on the way together: the sender's messages begin again with the first that has none."""
+    first = DIARY.replace("1 marked 1\n", "").replace(
+        "1 begin 2\n", "1 begin 2\n1 end 2\n2 begin 1\n2 end 1\n2 marked 1\n"
+    )
+    verdict = judge(replace(GOOD, diary=read_diary(first)))
+    assert verdict.broken == {}
+    assert verdict.counts["handled twice: killed between its return and its mark"] == 2
+    assert verdict.counts["handled twice: the most of one life that had returned"] == 2
+
+
 def test_a_handler_that_had_returned_counts_apart() -> None:
     """Between its return and its mark a message is handled and not known to be: it comes again, and is counted."""
     verdict = judge(replace(GOOD, diary=read_diary(DIARY.replace("1 begin 2\n", "1 begin 2\n1 end 2\n"))))
@@ -80,6 +91,7 @@ def test_what_no_commit_had_promised_may_be_lost_if_the_server_hands_out_once(an
     assert verdict.counts["kills at random that lost something"] == 1
 
 
+MANY = range(10, 10 + UNMARKED + 1)
 BROKEN = {
     "committed and never handled": without("2 end 4; 2 begin 4; 2 marked 4"),
     "in the store and never handled": without("2 kept 4; 2 end 4; 2 begin 4; 2 marked 4"),
@@ -93,6 +105,17 @@ BROKEN = {
     ),
     "handled again after its mark had returned": replace(
         GOOD, diary=read_diary(DIARY.replace("1 begin 2\n", "1 begin 2\n1 end 2\n1 marked 2\n"))
+    ),
+    "handled again, though a later one had its mark": replace(
+        GOOD,
+        diary=read_diary(DIARY.replace("1 marked 3\n", "").replace("1 begin 2\n", "1 begin 2\n2 begin 3\n2 end 3\n")),
+    ),
+    "more had returned without a mark than may": replace(
+        GOOD,
+        senders={**GOOD.senders, **dict.fromkeys(MANY, B)},
+        diary=read_diary(
+            "".join(f"{life} {word} {number}\n" for life in (1, 2) for number in MANY for word in ("begin", "end"))
+        ),
     ),
     "handled twice in one life": replace(GOOD, diary=read_diary(DIARY + "2 begin 4\n")),
     "one sender had several in hand in one life": replace(

@@ -57,6 +57,77 @@ class CountingStore(MemoryStore):
         return super().commit(batches)
 
 
+class Slow:
+    """A store's thread that takes a hundredth of a second for everything; or marks hang in it."""
+
+    def __init__(self) -> None:
+        self.hangs = False
+
+    async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        await (anyio.sleep_forever() if self.hangs and function.__name__ == "done" else anyio.sleep(0.01))
+        return function(*args, **kwargs)
+
+
+# --- marks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["stopped", "left", "raised", "cancelled"])
+async def test_however_a_session_ends_what_was_handled_is_marked(way: str) -> None:
+    """Marks wait for company; a session that ends does not leave before they are written. Only a kill cuts them off."""
+    store, handled = MemoryStore(), list[str]()
+
+    async def live() -> None:
+        async with world(store=store, run_store=Slow()) as w, anyio.create_task_group() as group:
+
+            async def handler(message: Message) -> None:
+                handled.append(message.text)
+                if len(handled) == 30:
+                    match way:
+                        case "stopped":
+                            await w.session.stop()
+                            assert len(store.pending(ACCOUNT)) == 1  # the one that asked for it
+                        case "left":
+                            group.cancel_scope.cancel()
+                        case "raised":
+                            raise KeyboardInterrupt
+                        case _:
+                            whole.cancel()
+
+            for number in range(30):
+                w.account.push(f"{number}", sender=f"{number % 7}@im.wechat")
+            group.start_soon(w.session.deliver, handler)
+
+    with anyio.CancelScope() as whole:
+        if way == "raised":
+            with pytest.raises(BaseExceptionGroup):
+                await live()
+        else:
+            await live()
+    assert len(handled) == 30
+    assert len(store.pending(ACCOUNT)) <= 1  # the last one's handler may have been cut off
+    assert whole.cancelled_caught == (way == "cancelled")
+
+
+async def test_while_marks_hang_no_more_than_two_hundred_are_handled_without_a_mark() -> None:
+    """What a kill would bring back stays bounded, however fast handlers are and however long the disk takes."""
+    run, handled = Slow(), 0
+
+    async def handler(_: Message) -> None:
+        nonlocal handled
+        handled += 1
+        run.hangs = True
+
+    async with world(run_store=run, store_fails=True) as w, anyio.create_task_group() as group:
+        for number in range(600):
+            w.account.push(sender=f"{number % 40}@im.wechat")
+        await w.until(lambda: not w.account.unread)
+        await w.until_polling_well()
+        group.start_soon(w.session.deliver, handler)
+        await anyio.sleep(60)
+        assert 200 <= handled <= 216
+        group.cancel_scope.cancel()
+
+
 # --- handlers --------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from sessionfsm import MemoryStore, SQLiteStore, Stored, StoreError
@@ -185,3 +186,24 @@ async def test_whoever_waits_for_a_store_that_hangs_is_free_at_the_end() -> None
             await anyio.sleep(1)
             inbox.end()
         await inbox.done(stored)  # of a handler that was late
+
+
+async def test_handlers_that_wait_for_nothing_let_others_run() -> None:
+    """A burst of a hundred messages, and handlers that only count: everything else has its turn in between."""
+    store, turns, seen = MemoryStore(), 0, list[int]()
+    store.commit([batch(*map(str, range(100)))])
+    inbox = Inbox(StoreWriter(store), ACCOUNT)
+
+    async def handle() -> None:
+        for _ in range(100):
+            stored = await inbox.next()
+            assert stored is not None
+            seen.append(turns)
+            await inbox.done(stored)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(handle)
+        while len(seen) < 100:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+    assert max(map(seen.count, seen)) <= 16  # trio lets them go first by chance

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from sessionfsm import AccountInUse, MemoryStore, Secret, StorageFull, StoreError
-from sessionfsm.store import Batch, Committed, Incoming, StoreWriter
-from sessionfsm.store.writer import LAZY_S, LOOK_S
+from sessionfsm.store import Batch, Committed, Incoming, StoreWriter, run_inline
+from sessionfsm.store.writer import LAZY_S, LOOK_S, MARK_S, Marks
 from sessionfsm.testing import backend_options
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +93,73 @@ async def test_marks_of_many_handlers_go_together() -> None:
     assert sorted(number for numbers in disk.marks for number in numbers) == list(range(1, 11))
     assert len(disk.marks) <= 2
     assert disk.pending(A) == []
+
+
+def handled(*numbers: int) -> Marks:
+    marks = Marks()
+    marks.waiting += numbers
+    return marks
+
+
+async def test_marks_wait_for_the_next_transaction_or_for_a_moment() -> None:
+    """Those of many sessions go together, with what is written next, and are never later than 10 ms by themselves."""
+    disk = Disk()
+    disk.commit([batch(A, *map(str, range(10)))])
+    one, two = handled(1, 2), handled(3)
+    async with StoreWriter(disk, slowly) as writer:
+        assert writer.soon(one)
+        assert writer.soon(two)
+        await anyio.sleep(MARK_S / 2)
+        one.waiting.append(4)
+        assert writer.soon(one)
+        assert disk.marks == []
+        await anyio.sleep(MARK_S / 2 + DISK_S + 0.001)
+        assert disk.marks == [[1, 2, 4, 3]]
+        assert len(one) == len(two) == 0
+        one.waiting.append(5)
+        assert writer.soon(one)
+        await writer.commit([batch(B, "m")], by=soon())
+        assert disk.marks[1:] == [[5]]
+        two.waiting.append(6)
+        assert writer.soon(two)
+        await writer.done([])  # who wants no more than to be sure
+        assert disk.marks[2:] == [[6]]
+
+
+async def test_marks_that_could_not_be_written_are_kept_and_nobody_relies_on_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """While the store is in trouble each handler's return finds it out; what waits is tried again by itself."""
+    disk = Disk()
+    disk.commit([batch(A, *map(str, range(10)))])
+    marks = handled(1)
+    async with StoreWriter(disk, slowly) as writer:
+        disk.broken = True
+        assert writer.soon(marks)
+        await anyio.sleep(1)
+        assert "1 handled messages could not be marked" in caplog.text
+        assert (marks.waiting, len(marks)) == ([1], 1)
+        assert not writer.soon(marks)
+        disk.broken = False
+        await anyio.sleep(LAZY_S)
+        assert disk.marks == [[1]]
+        assert writer.soon(marks)
+
+
+async def test_where_a_mark_costs_nothing_it_does_not_wait_nor_without_the_writers_task() -> None:
+    """A store that is called in place is told at once, and so is any store when nobody would do it later."""
+    disk = Disk()
+    disk.commit([batch(A, "1")])
+    late = StoreWriter(disk, slowly)
+    assert not late.soon(handled(1))
+    async with StoreWriter(disk, run_inline) as writer:
+        assert not writer.soon(handled(1))
+        await writer.done([1])
+    marks = handled(1)
+    async with late:
+        assert late.soon(marks)
+    assert not late.soon(marks)
+    assert marks.waiting == [1]
 
 
 async def test_idle_cursors_wait_for_company_or_five_seconds() -> None:
