@@ -217,7 +217,8 @@ class Inbox:
         self._finished += 1
         comes_back = False
         try:
-            if len(marks) >= _UNMARKED or not self._writer.soon(marks):
+            # After the end the writer may be gone before it has come to that.
+            if self._ended or len(marks) >= _UNMARKED or not self._writer.soon(marks):
                 await self.mark()
             if not self._finished % _TURN:
                 await anyio.lowlevel.checkpoint()

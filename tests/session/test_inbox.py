@@ -207,3 +207,22 @@ async def test_handlers_that_wait_for_nothing_let_others_run() -> None:
             turns += 1
             await anyio.lowlevel.checkpoint()
     assert max(map(seen.count, seen)) <= 16  # trio lets them go first by chance
+
+
+async def test_what_a_handler_finishes_after_the_end_is_marked_before_anything_else_can_end() -> None:
+    """Its mark waits for no company: the writer may end right after it, and the message would be handled twice."""
+    store = MemoryStore()
+    store.commit([batch("1")])
+
+    async def run(function: Any, *args: Any, **kwargs: Any) -> Any:
+        await anyio.sleep(0.001)
+        return function(*args, **kwargs)
+
+    async with StoreWriter(store, run) as writer:
+        inbox = Inbox(writer, ACCOUNT)
+        stored = await inbox.next()
+        assert stored is not None
+        inbox.end()
+        await inbox.mark_last()
+        await inbox.done(stored)
+    assert store.pending(ACCOUNT) == []
