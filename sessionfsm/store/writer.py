@@ -37,13 +37,14 @@ LOOK_S = 5.0
 class _Write:
     """What somebody waits for: batches are committed, or messages are marked."""
 
-    __slots__ = ("answers", "batches", "ended", "error", "numbers")
+    __slots__ = ("answers", "batches", "ended", "error", "given_up", "numbers")
 
     def __init__(self, *, batches: Sequence[Batch] = (), numbers: Sequence[int] = ()) -> None:
         self.batches = batches
         self.numbers = numbers
         self.answers: list[Committed] = []
         self.error: StoreError | None = None
+        self.given_up = False  # nobody waits for it
         self.ended = anyio.Event()
 
     def fail(self, error: StoreError) -> None:
@@ -156,7 +157,7 @@ class StoreWriter:
                 await self._wait()
                 writes, self._waiting = self._waiting, []
                 await self._mark([write for write in writes if not write.batches], company=bool(writes))
-                await self._commit([write for write in writes if write.batches])
+                await self._commit([write for write in writes if write.batches and not write.given_up])
                 await self._look()
         finally:
             self._works = False
@@ -277,8 +278,10 @@ class StoreWriter:
         except TimeoutError:
             raise StoreError("the store did not answer in time") from None
         finally:
-            if not write.ended.is_set() and write in self._waiting:  # not begun: then it is not done
-                self._waiting.remove(write)
+            if not write.ended.is_set():
+                write.given_up = True  # if it is not begun it is not done
+                if write in self._waiting:
+                    self._waiting.remove(write)
         if write.error is not None:
             raise write.error
 

@@ -311,6 +311,23 @@ async def test_who_gives_up_waiting_is_not_written_unless_it_had_begun() -> None
     assert [[one.account for one in batches] for batches in disk.commits] == [[A]]
 
 
+async def test_who_gives_up_while_marks_are_written_is_not_written_afterwards() -> None:
+    """Marks go first. A batch that waits for them has not begun: its account may be somebody else's by then."""
+    disk = Disk()
+
+    async def stuck(function: Callable[..., Any], *args: Any) -> Any:
+        await anyio.sleep(100)
+        return function(*args)
+
+    async with StoreWriter(disk, stuck) as writer:
+        assert writer.soon(handled(1))
+        with anyio.move_on_after(10):
+            await writer.commit([batch(A, "given up", cursor="old")], by=anyio.current_time() + 50)
+        await writer.commit([batch(B, "waited for")], by=anyio.current_time() + 500)
+    assert disk.marks == [[1]]
+    assert [[one.account for one in batches] for batches in disk.commits] == [[B]]
+
+
 async def test_without_its_task_every_write_goes_alone() -> None:
     """Before it works, and after: a handler that returns late is marked all the same."""
     disk = Disk()
