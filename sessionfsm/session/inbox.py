@@ -246,6 +246,7 @@ class Inbox:
         """The same for whoever is cut off, and in a hurry: nobody is here to tell the store later."""
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LAST_S):
             await self.mark()
+        self._writer.keep(self._marks)
 
     async def failed(self, stored: Stored, error: BaseException) -> None:
         """A handler failed on the message: it comes again after a while, or is parked."""

@@ -231,6 +231,15 @@ class StoreWriter:
             self._wake.set()
         return True
 
+    def keep(self, marks: Marks) -> None:
+        """Tell the store when it is well again of what is waiting in *marks*: nobody else will."""
+        if self._works and marks.waiting and not marks.queued:
+            marks.queued = True
+            self._marks.append(marks)
+            if self._marks_due_s == math.inf:
+                self._marks_due_s = anyio.current_time() + LAZY_S
+                self._wake.set()
+
     def later(self, batch: Batch) -> bool:
         """
         Write the cursor of a poll that brought no messages: with the next transaction, or in a few seconds.

@@ -10,7 +10,7 @@ import pytest
 from sessionfsm import MemoryStore, SQLiteStore, Stored, StoreError
 from sessionfsm.session.inbox import Inbox
 from sessionfsm.store import AccountLocks, Batch, Incoming, StoreWriter, run_inline
-from sessionfsm.store.writer import LOOK_S
+from sessionfsm.store.writer import LAZY_S, LOOK_S
 
 pytestmark = pytest.mark.anyio
 
@@ -226,3 +226,29 @@ async def test_what_a_handler_finishes_after_the_end_is_marked_before_anything_e
         await inbox.mark_last()
         await inbox.done(stored)
     assert store.pending(ACCOUNT) == []
+
+
+async def test_the_last_marks_of_a_session_outlive_a_moment_of_trouble() -> None:
+    """Others share the store and go on: once it is well it hears what a session handled that has ended meanwhile."""
+    store, broken = MemoryStore(), True
+    store.commit([batch("1", "2")])
+
+    async def run(function: Any, *args: Any, **kwargs: Any) -> Any:
+        if broken and function == store.done:
+            raise StoreError("the disk is broken")
+        return function(*args, **kwargs)
+
+    async with StoreWriter(store, run) as writer:
+        inbox = Inbox(writer, ACCOUNT)
+        with pytest.raises(StoreError):
+            await writer.done([99])  # somebody else has found out already
+        for _ in range(2):
+            stored = await inbox.next()
+            assert stored is not None
+            await inbox.done(stored)
+        inbox.end()
+        await inbox.mark_last()
+        assert [stored.number for stored in store.pending(ACCOUNT)] == [1, 2]
+        broken = False
+        await anyio.sleep(2 * LAZY_S)
+        assert store.pending(ACCOUNT) == []
