@@ -153,7 +153,7 @@ class Inbox:
         What another process opens once more may have a smaller number than what has come here since.
         """
         held = (*self._in_hand.values(), *(each for queue in self._queues.values() for each in queue))
-        self._known = self._marks.telling.union(self._marks.waiting, (stored.number for stored in held))
+        self._known = frozenset().union(self._marks.telling, self._marks.waiting, (stored.number for stored in held))
         self._last, self._more = 0, True
         self._passes += 1
         self._wake()

@@ -136,11 +136,13 @@ def test_the_sync_has_returned_before_a_handler_begins_and_before_the_next_poll_
     assert judge_order(ours.calls, ours.diary) == []
 
 
-def test_without_any_one_of_its_syncs_it_would_be_found_out(ours: Traced) -> None:
-    """Each batch needs a sync of its own: a run in which one of them is left out does not pass."""
-    needed = 0
-    for sync in wal_syncs(ours.calls):
-        needed += bool(judge_order([call for call in ours.calls if call is not sync], ours.diary))
+def test_without_the_sync_of_any_one_batch_it_would_be_found_out(ours: Traced) -> None:
+    """Each batch needs a sync of its own: a run in which that of one of them is left out does not pass."""
+    syncs, needed = wal_syncs(ours.calls), 0
+    for poll in polls(ours.calls):
+        # A commit that moves the log into the database syncs it twice.
+        its = {id(sync) for sync in syncs if poll.answered < sync.begin < poll.sent}
+        needed += bool(judge_order([call for call in ours.calls if id(call) not in its], ours.diary))
     assert needed == 40
 
 

@@ -19,6 +19,7 @@ from sessionfsm import Policy, PolicyError, RecordMonitor, Session, SQLiteStore,
 from sessionfsm.ilink import connection
 from sessionfsm.lifecycle import Ladder, Machine
 from sessionfsm.session import following, inbox, limiter, supervisor
+from sessionfsm.store.writer import MARK_S
 from sessionfsm.verify import explore
 from tests.examples.blocks import BLOCK, PAGES, report
 from tests.examples.pages import DOCS, snippets, text
@@ -81,6 +82,7 @@ PHRASES = {
         "there are {notifystop_deadline_s:g} s for them",
     ],
     "docs/how-to/keep-messages.md": [
+        "written with others, within {mark_ms:g} ms or with the next write",
         "takes longer than `limit_s` ({limit_s:g} s), gets the message again after {again_s} s",
         "`max_messages` ({max_messages:,}) of together `max_bytes` ({max_mib:g} MiB)",
     ],
@@ -150,6 +152,7 @@ def figures() -> dict[str, Any]:
         "renewals": limiter.RENEWALS_PER_S,
         "line_s": 10_000 / limiter.RENEWALS_PER_S,
         "next_address_s": connection._NEXT_ADDRESS_S,
+        "mark_ms": 1000 * MARK_S,
         "late_s": default_of(RecordMonitor, "late_s"),
         "max_messages": default_of(SQLiteStore, "max_messages"),
         "max_mib": default_of(SQLiteStore, "max_bytes") / 2**20,

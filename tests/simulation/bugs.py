@@ -283,13 +283,19 @@ def idle_cursor_past_a_batch_in_memory(patch: Patch) -> None:
 
 def marks_lost_at_a_restart(patch: Patch) -> None:
     """What was handled is marked three messages at a time, and whoever ends before that has marked none."""
-    mark = Inbox.mark
+    soon, mark = StoreWriter.soon, Inbox.mark
 
     async def thrifty(self: Inbox) -> None:
-        if len(self._unmarked) >= 3:
+        if len(self._marks) >= 3:
             await mark(self)
 
+    patch.setattr(StoreWriter, "soon", lambda self, marks: len(marks) < 3 or soon(self, marks))
     patch.setattr(Inbox, "mark", thrifty)
+
+
+def marks_kept_too_long(patch: Patch) -> None:
+    """What was handled is marked after seconds, and a kill has all of it handled again."""
+    patch.setattr("sessionfsm.store.writer.MARK_S", 5.0)
 
 
 def handlers_without_a_limit(patch: Patch) -> None:
@@ -365,6 +371,7 @@ BUGS = (
     old_cursor_over_a_newer_one,
     idle_cursor_past_a_batch_in_memory,
     marks_lost_at_a_restart,
+    marks_kept_too_long,
     handlers_without_a_limit,
     login_not_noticed,
     adopted_with_the_old_cursor,

@@ -45,6 +45,7 @@ FOUND = [
     (bugs.old_cursor_over_a_newer_one, 0, "R3"),
     (bugs.idle_cursor_past_a_batch_in_memory, 7, "R3"),
     (bugs.marks_lost_at_a_restart, 4, "R4"),
+    (bugs.marks_kept_too_long, 7, "R4"),
     (bugs.handlers_without_a_limit, 24, "R5"),
     (bugs.login_not_noticed, 24, "login"),
     (bugs.adopted_with_the_old_cursor, 24, "R3"),

@@ -18,6 +18,7 @@ import anyio
 from sessionfsm.ilink import Message
 from sessionfsm.session import Record, Violation
 from sessionfsm.store import Batch, Committed, CredentialStore
+from sessionfsm.store.writer import MARK_S
 from sessionfsm.testing.messages import id_of
 
 __all__ = ["LIMIT_S", "Answer", "Arrival", "Attempt", "Call", "Endless", "Ledger", "Run"]
@@ -323,9 +324,15 @@ class Ledger:
             return False
         if before.run is run:
             return True
-        drain_s = 0.0 if before.run.cancelled else self._drain_s
-        on_its_way = before.ended_s >= before.run.stop_s + drain_s - _ROUNDING_S
-        return not on_its_way and not self.troubled(before.ended_s, before.ended_s)
+        later = (each for each in self._handled.values() if each.run is before.run and each.ended_s > before.ended_s)
+        if any(each.id in self.done for each in later):
+            return True  # marks are written in the order in which handlers have returned
+        if before.run.killed:
+            on_its_way = before.ended_s >= before.run.ended_s - MARK_S - _ROUNDING_S
+        else:
+            drain_s = 0.0 if before.run.cancelled else self._drain_s
+            on_its_way = before.ended_s >= before.run.stop_s + drain_s - _ROUNDING_S
+        return not on_its_way and not self.troubled(before.ended_s, before.ended_s + MARK_S)
 
     def _earlier(self, call: Call) -> Iterator[str]:
         """Yield the messages of the same sender that come before and were not dealt with."""
