@@ -342,14 +342,13 @@ class Operations:
         await self.writer.ask(by, self.writer.store.retire, before, account)
 
     async def _current(self, deadline: float) -> Credentials | None:
-        """Return the credentials in force, if there are any that may be used."""
+        """Return the credentials in force, if there are any that may be used. What is wrong there makes nobody deaf."""
         assert self.credentials is not None
         try:
-            found = await self.writer.ask(deadline, self.credentials.current, self.account)
-        except CredentialsExposed as error:
-            self._say_once(f"the stored credentials are not used: {error}")
+            return await self.writer.ask(deadline, self.credentials.current, self.account)
+        except (CredentialsExposed, StoreError) as error:
+            self._say_once(f"the stored credentials are not used, going on with those that are known: {error}")
             return None
-        return found
 
     async def _adopt(self, deadline: float) -> bool:
         """Use other credentials from now on, if there are any that can be used; return whether there are."""

@@ -110,6 +110,7 @@ class Supervisor:
         self._error: SessionFSMError | None = None
         self._cure = Cure.RESTART
         self._reason = "it is about to start"
+        self._said = ""  # why there is no session, as it was logged
 
     @property
     def last_good_s(self) -> float:
@@ -255,7 +256,7 @@ class Supervisor:
 
     def _up(self, session: Session) -> None:
         self.session, self._up_at_s = session, anyio.current_time()
-        self._error, self._next_try_s = None, None
+        self._error, self._next_try_s, self._said = None, None, ""
         self._fleet.tally.up(self)
         self._fleet.up(session)
 
@@ -305,6 +306,9 @@ class Supervisor:
         self._next_try_s = None if wait_s == math.inf else anyio.current_time() + wait_s
         then = "not tried again by itself" if self._next_try_s is None else f"next try in {wait_s:.1f} s"
         level = logging.INFO if error is None else logging.ERROR if self._failures == 1 else logging.WARNING
+        if self._reason == self._said:  # ten thousand that stand by for another process would fill the log
+            level = logging.DEBUG
+        self._said = self._reason
         logger.log(level, "%s: there is no session: %s; %s", self.account, self._reason, then)
         least_s = anyio.current_time() + self._fleet.policy.transport_first_s * (1.0 - self._fleet.policy.jitter)
         try:

@@ -88,6 +88,7 @@ class CredentialFolder:
     def __init__(self, path: str | os.PathLike[str] | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._folder = credentials_folder() if path is None else Path(path)
         self._clock = clock
+        self._was_there = False
         self._index = CredentialIndex(self._folder, lambda: self._usable(level=logging.DEBUG))
 
     def __repr__(self) -> str:
@@ -165,8 +166,14 @@ class CredentialFolder:
 
         Raises:
             CredentialsExposed: If others can read or change the folder, or it is somebody else's.
-            StoreError: If the folder cannot be read.
+            StoreError: If the folder cannot be read, or was there before and is gone: who unmounts a disk has not
+                logged out all accounts.
         """
+        if not self._check_folder() and self._was_there:
+            raise StoreError(
+                f"{self._folder} was there and is gone; put it back, or mount it: "
+                "accounts are taken out one by one, with 'sessionfsm account remove'"
+            )
         found: dict[str, _Record | None] = {}
         for path in self._paths():
             try:
@@ -255,6 +262,7 @@ class CredentialFolder:
         exposed = _exposed(self._folder, about, "700")
         if exposed is not None:
             raise exposed
+        self._was_there = True
         return True
 
     def _of_user(self, user_id: str, *, level: int) -> Iterator[_Record]:

@@ -493,17 +493,18 @@ async def test_a_token_that_was_passed_is_not_replaced_by_what_was_stored_before
         assert w.session.account == ACCOUNT
 
 
-async def test_credentials_that_others_can_read_are_not_used_and_that_is_said_once(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("error", [CredentialsExposed, StoreError])
+async def test_credentials_that_cannot_be_used_are_not_used_and_that_is_said_once(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The session goes on with what it has: it is not made deaf by a wrong mode."""
+    """The session goes on with what it has: it is not made deaf by a wrong mode, nor by a file that cannot be read."""
 
-    class Exposed(MemoryCredentials):
+    class Unusable(MemoryCredentials):
         def current(self, _: str) -> Credentials | None:
-            raise CredentialsExposed("others can read it; write: chmod 600 it")
+            raise error("write: chmod 600 it")
 
     caplog.set_level(logging.ERROR)
-    async with world(credentials=Exposed()) as w:
+    async with world(credentials=Unusable()) as w:
         for number in (1, 2):
             await w.until_polling_well()
             w.account.expire()

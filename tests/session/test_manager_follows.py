@@ -1,5 +1,6 @@
 """A manager follows where logins are kept: what comes is started, what goes is stopped, what is replaced goes over."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -176,4 +177,36 @@ async def test_the_files_of_a_folder_are_followed(tmp_path: Path) -> None:
         await w.until(lambda: w.manager.accounts == [name_of(1), name_of(2)])
         other.remove(name_of(1))
         await w.until(lambda: w.manager.accounts == [name_of(2)])
+        await w.until_ready()
+
+
+async def test_a_folder_that_has_gone_stops_nobody(tmp_path: Path) -> None:
+    """A disk that was unmounted is not taken for a user who has logged out everywhere."""
+    path = tmp_path / "credentials"
+    folder = CredentialFolder(path)
+    folder.save(login(0))
+    async with fleet(credentials=folder) as w:
+        await w.until_ready()
+        path.rename(tmp_path / "elsewhere")
+        await w.until(lambda: w.manager.status().credentials)
+        assert "was there and is gone" in w.manager.status().credentials
+        w.account(0).expire()
+        await anyio.sleep(60)
+        await w.until_ready()
+        (tmp_path / "elsewhere").rename(path)
+        await w.until(lambda: not w.manager.status().credentials)
+        folder.remove(name_of(0))
+        await w.until(lambda: w.manager.accounts == [])
+
+
+async def test_who_stands_by_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again and again; the log has one line of it, and another one when the reason is another."""
+    store = MemoryStore()
+    store.acquire(name_of(0))
+    async with fleet(store=store) as w:
+        w.add(0)
+        await w.until(lambda: any(down.failures > 3 for down in w.manager.down()))
+        said = [each for each in caplog.records if "there is no session" in each.message]
+        assert [each.levelname for each in said if each.levelno >= logging.INFO] == ["ERROR"]
+        store.release(name_of(0))
         await w.until_ready()
