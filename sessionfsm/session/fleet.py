@@ -47,6 +47,7 @@ class Fleet:
 
     Attributes:
         kept: The accounts, by what they are called now.
+        living: Those, and what has not ended yet of accounts that are kept no longer.
         given: The credentials of those that were added by their token.
         following: The credentials that are followed, if any are.
         passed_over: Accounts that were removed by hand and are followed still.
@@ -75,6 +76,7 @@ class Fleet:
         self.limiter = limiter
         self.http: HttpClient | None = None
         self.kept: dict[str, Supervisor] = {}
+        self.living: set[Supervisor] = set()
         self.given = MemoryCredentials()
         self.following: Following | None = None
         self.passed_over: set[str] = set()
@@ -102,6 +104,7 @@ class Fleet:
     def begin(self, account: str, *, followed: bool) -> None:
         """Keep this account as well."""
         each = self.kept[account] = Supervisor(self, account, followed=followed)
+        self.living.add(each)
         self._look_at_descriptors()
         if self.group is not None:
             self.group.start_soon(each.run)
@@ -172,10 +175,11 @@ class Fleet:
         self.tell()
 
     def over(self, each: Supervisor) -> None:
-        """An account is kept no longer."""
+        """An account has ended, and is kept no longer."""
+        self.living.discard(each)
         if self.kept.get(each.account) is each:
             del self.kept[each.account]
-        if self.is_stopping and not self.kept:
+        if self.is_stopping and not self.living:
             self.all_over.set()
         self.tell()
 

@@ -188,12 +188,12 @@ class SessionManager:
         """
         fleet = self._fleet
         me = anyio.get_current_task().id
-        for each in tuple(fleet.kept.values()):
+        for each in tuple(fleet.living):
             each.excuse(me)  # a handler may ask for the end, too
             if not fleet.is_stopping:
                 each.end()
         fleet.is_stopping = True
-        if fleet.group is not None and fleet.kept:
+        if fleet.group is not None and fleet.living:
             await fleet.all_over.wait()
         fleet.all_over.set()
 
