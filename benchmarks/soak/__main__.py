@@ -35,7 +35,7 @@ _GROWTH = 0.05
 _MESSAGES_PER_S = {"block": 1.0, "raise": 1.0, "flood": 20.0}
 """What the handlers of sessions 0, 1 and 2 do in the end, and how many messages they get for it."""
 _RENEWALS_SEEN = 1.25
-"""What was sent evenly may arrive less evenly, at a server that was busy meanwhile."""
+"""What is let through evenly is sent, and seen, less evenly: also in what both event loops were late by."""
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:
@@ -54,6 +54,7 @@ class Soak:
         every_s: How often each session gets a message.
         aside_s: How long it is measured what others notice of handlers that misbehave, and before that without them.
         backend: What the manager runs on.
+        late: By how many seconds the event loops of client and server were late, at most.
     """
 
     sessions: int
@@ -64,6 +65,7 @@ class Soak:
     samples: list[dict[str, Any]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
+    late: dict[str, float] = field(default_factory=lambda: {"client": 0.0, "server": 0.0})
 
     def run(self) -> None:
         """Do all of it."""
@@ -87,7 +89,8 @@ class Soak:
         self.found["wire"] = verdict
         if verdict["violations"]:
             self.wrong.append(f"{verdict['violations']} violations on the wire: {verdict['shown'][:3]}")
-        if verdict["most_renewals"] > RENEWALS_PER_S * _RENEWALS_SEEN:
+        self.found["late_s"] = self.late
+        if verdict["most_renewals"] > RENEWALS_PER_S * (_RENEWALS_SEEN + sum(self.late.values())):
             self.wrong.append(f"{verdict['most_renewals']} renewals came within a second")
         if verdict["judged"] != self.sessions:
             self.wrong.append(f"{verdict['judged']} sessions were seen on the wire")
@@ -117,6 +120,7 @@ class Soak:
         served = self._server("quiet")
         client = self._client("sample")
         self._keep(client)
+        self._note(served, "server")
         self.found |= {
             "sent": served["sent"],
             "expired": served["expired"],
@@ -141,6 +145,11 @@ class Soak:
 
     def _keep(self, found: dict[str, Any]) -> None:
         self.found.setdefault("latencies", []).extend(found.pop("latencies_ms"))
+        self._note(found, "client")
+
+    def _note(self, found: dict[str, Any], who: str) -> float:
+        self.late[who] = max(self.late[who], found["late_s"])
+        return float(found["late_s"])
 
     def _whole(self, when: str, without: Sequence[int] = ()) -> None:
         """Wait until every message has come; note what has not."""
@@ -150,11 +159,11 @@ class Soak:
             missing = [
                 number for number in range(self.sessions) if number not in without and sent[number] != had[number]
             ]
-            if not missing or time.monotonic() > until:
+            client = self._client("sample")
+            self._keep(client)
+            if (not missing and client["ready"] == self.sessions) or time.monotonic() > until:
                 break
             time.sleep(0.5)
-        client = self._client("sample")
-        self._keep(client)
         if missing:
             self.wrong.append(f"{when}: messages of {len(missing)} sessions are missing, such as {missing[:5]}")
         if client["wrongs"]:
@@ -195,8 +204,14 @@ class Soak:
     def _during(self) -> dict[str, float]:
         time.sleep(2.0)
         self._client("sample")
+        self._server("sample")
         time.sleep(self.aside_s)
-        return quantiles(self._client("sample")["latencies_ms"])
+        client = self._client("sample")
+        late = {
+            "client_late": self._note(client, "client"),
+            "server_late": self._note(self._server("sample"), "server"),
+        }
+        return quantiles(client["latencies_ms"]) | {name: 1000 * late_s for name, late_s in late.items()}
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:

@@ -24,6 +24,7 @@ from sessionfsm import Message, Session, SessionManager, SQLiteStore
 from sessionfsm.session.descriptors import check_descriptors, descriptors_needed
 from sessionfsm.store.locks import AccountLocks
 
+from .lateness import Lateness
 from .obey import obey
 from .texts import name_of, parts_of, token_of
 
@@ -61,6 +62,7 @@ class Client:
         self.received = 0
         self.wrong: list[str] = []
         self.wrongs = 0
+        self.lateness = Lateness()
 
     async def handle(self, session: Session, message: Message) -> None:
         """Handle a message."""
@@ -106,6 +108,7 @@ class Client:
             "files": len(os.listdir("/proc/self/fd")) - 1,
             "tasks": len(anyio.get_running_tasks()),
             "cpu_s": time.process_time(),
+            "late_s": self.lateness.take(),
             "latencies_ms": [each / 1e6 for each in latencies],
         }
 
@@ -134,9 +137,11 @@ async def run(sessions: int, url: str, folder: Path) -> None:
             for number in range(sessions):
                 manager.add(token_of(number), base_url=url)
             async with anyio.create_task_group() as group:
+                group.start_soon(client.lateness.run)
                 group.start_soon(manager.deliver, client.handle)
                 await obey(client, first={"locks": "none: too few open files are allowed" if problem else "files"})
                 await manager.stop()
+                group.cancel_scope.cancel()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A server's log that judges each session as its requests end, and keeps none of them."""
+"""A server's log that judges each session as its requests end, and keeps the last few of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from sessionfsm.testing.judge import WireJudge
 __all__ = ["JudgedLog"]
 
 _SHOWN = 20
+_TAIL = 6
+"""So many requests before a violation are shown with it."""
 
 
 class JudgedLog(WireLog):
     """
-    Keeps what is open, and for each session what the judge remembers.
+    Keeps the last request of each session and what the judge remembers.
+
+    A request is judged when the next one is there. Until then it may turn out that its answer cannot have been read.
 
     Args:
         policy: Whose bounds hold.
@@ -25,6 +29,7 @@ class JudgedLog(WireLog):
         wrong: What was wrong with requests by themselves; the first few of them.
         wrongs: How many were.
         most_renewals: How many renewals came within one second, at most.
+        unread: How many answers are taken for not having been read, since the connection was reset.
     """
 
     def __init__(self, policy: Policy, *, own_s: float) -> None:
@@ -32,14 +37,17 @@ class JudgedLog(WireLog):
         self._policy, self._own_s = policy, own_s
         self._judges: dict[str, WireJudge] = {}
         self._unjudged: dict[str, deque[Exchange]] = {}
+        self._tails: dict[str, deque[Exchange]] = {}
         self._renewals: deque[float] = deque()
         self.wrong: list[str] = []
         self.wrongs = 0
         self.most_renewals = 0
+        self.unread = 0
 
     def open(self, *, account: str, endpoint: str, now: float, deviations: tuple[str, ...] = ()) -> Exchange:
         entry = super().open(account=account, endpoint=endpoint, now=now, deviations=deviations)
         self._unjudged.setdefault(account, deque()).append(entry)
+        self._judge_before_last(account)
         if endpoint == "notifystart":
             self._renewals.append(now)
             while self._renewals[0] <= now - 1.0:
@@ -49,9 +57,24 @@ class JudgedLog(WireLog):
 
     def close(self, entry: Exchange, *, now: float, aborted: bool = False) -> None:
         super().close(entry, now=now, aborted=aborted)
-        waiting = self._unjudged[entry.account]
+        self._judge_before_last(entry.account)
+
+    def reset(self, *, now: float, late_s: float) -> None:
+        """
+        Every connection is being reset: what was answered on one in the last *late_s* seconds may not have been read.
+
+        A client that reads a little late finds the reset, and the answer gone: nobody can blame it for that.
+        """
+        for waiting in self._unjudged.values():
+            for entry in waiting:
+                if entry.ended_s is not None and entry.ended_s >= now - late_s and not entry.aborted:
+                    entry.aborted = True
+                    self.unread += 1
+
+    def _judge_before_last(self, account: str) -> None:
+        waiting = self._unjudged[account]
         # In the order in which they began: that a client has left may be noticed when its next request is there.
-        while waiting and waiting[0].ended_s is not None:
+        while len(waiting) > 1 and waiting[0].ended_s is not None:
             self._judge(waiting.popleft())
 
     def _judge(self, entry: Exchange) -> None:
@@ -63,7 +86,15 @@ class JudgedLog(WireLog):
             judge = self._judges.get(entry.account)
             if judge is None:
                 judge = self._judges[entry.account] = WireJudge(self._policy, own_s=self._own_s)
+                self._tails[entry.account] = deque(maxlen=_TAIL)
+            tail, before = self._tails[entry.account], len(judge.violations)
+            tail.append(entry)
             judge.take(entry)
+            if len(judge.violations) > before and len(self.wrong) < _SHOWN:
+                told = ", ".join(
+                    f"{e.endpoint} {e.started_s:.3f}-{e.ended_s:.3f} {e.answer or 'no answer'}" for e in tail
+                )
+                self.wrong.append(f"{entry.account}: {told}")
 
     def _complain(self, what: str) -> None:
         self.wrongs += 1
@@ -71,7 +102,10 @@ class JudgedLog(WireLog):
             self.wrong.append(what)
 
     def verdict(self) -> dict[str, object]:
-        """Return what is to be said of all sessions; of each, also of polls that are open now, as far as they began."""
+        """Return what is to be said of all sessions, as far as their requests have ended."""
+        for waiting in self._unjudged.values():
+            while waiting and waiting[0].ended_s is not None:
+                self._judge(waiting.popleft())
         verdicts = {account: judge.verdict() for account, judge in self._judges.items()}
         broken = [
             f"{account}: {each.property}: {each.what}" for account, v in verdicts.items() for each in v.violations
@@ -86,4 +120,5 @@ class JudgedLog(WireLog):
             "recovery_most_s": lasted[-1] if lasted else 0.0,
             "longest_gap_s": max((v.longest_gap_s for v in verdicts.values()), default=0.0),
             "most_renewals": self.most_renewals,
+            "unread": self.unread,
         }

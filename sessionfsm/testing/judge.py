@@ -91,6 +91,11 @@ class WireJudge:
         self._hollow = 0
         self._account: str | None = None
 
+    @property
+    def violations(self) -> list[Violation]:
+        """What was found so far, in order."""
+        return self._monitor.violations
+
     def take(self, entry: Exchange) -> None:
         """Judge the next poll or renewal. What has not ended in it by now never has."""
         monitor = self._monitor

@@ -43,7 +43,7 @@ def test_a_session_that_renews_after_a_loss_is_in_order() -> None:
     assert verdict["violations"] == 0
     assert verdict["judged"] == verdict["recoveries"] == 1
     assert verdict["recovery_most_s"] == pytest.approx(0.2)
-    assert len(judged) == 0, "no request is kept"
+    assert len(judged) == 0, "the log itself keeps none"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,18 @@ def test_what_breaks_a_property_is_found(broken: str, requests: list[Any]) -> No
     verdict = judged.verdict()
     assert verdict["violations"]
     assert f"{A}: {broken}: " in cast(list[str], verdict["shown"])[0]
+
+
+def test_an_answer_that_a_reset_has_taken_back_is_no_loss() -> None:
+    """Whoever finds its connection reset has not read the -14 that was in it; one that was read before counts."""
+    for answered_s, violations in ((9.0, 0), (2.0, 1)):
+        judged = log()
+        seen(judged, "notifystart", 0.0, 0.1)
+        seen(judged, "getupdates", 0.2, answered_s, "-14")
+        judged.reset(now=10.0, late_s=5.0)
+        seen(judged, "getupdates", 11.0, 40.0, "empty")
+        verdict = judged.verdict()
+        assert (verdict["violations"], verdict["unread"]) == (violations, 1 - violations)
 
 
 def test_two_polls_at_once_and_odd_requests_are_found() -> None:
