@@ -10,7 +10,7 @@ __all__ = ["why_not"]
 
 _BESIDES = 128
 _PER_SESSION = 1  # a connection
-_KB_PER_SESSION = 500  # five rows and their servers, TLS included
+_KB_PER_SESSION = 500  # six rows and their servers, TLS included
 
 
 def why_not(sessions: int, backend: str = "asyncio") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .certificate import Certificate
 from .pipe import Child, ChildFailed
-from .rows import ASYNCIO_ONLY, ROWS
+from .rows import ASYNCIO_ONLY, RENEWING, ROWS
 
 __all__ = ["Cell", "Effort", "measure"]
 
@@ -129,7 +129,7 @@ def measure(
 
     Figures: ``cycle_us`` (CPU for one poll, median of the rounds, and each), ``kb_per_session``, ``ramp`` (``s``, and
     CPU for a session), ``wave`` and ``reset`` (all answered, all reset at once: seconds until all poll again, CPU for a
-    session), ``delivery_ms`` (p50, p99), ``expiry_ms`` (from -14 to the next poll: ours alone renews), ``cancel``,
+    session), ``delivery_ms`` (p50, p99), ``expiry_ms`` (from -14 to the next poll: only ours renew), ``cancel``,
     ``server_share`` (of one core, while rows had their turn).
     """
     effort = effort or Effort()
@@ -257,7 +257,7 @@ def _deliver_to_all(runner: _Runner) -> None:
 
 
 def _expire(runner: _Runner) -> None:
-    if runner.name == "ours":
+    if runner.name in RENEWING:
         took = runner.serve("expire", count=min(_EXPIRIES, runner.sessions), limit_s=10.0)["ms"]
         runner.found["expiry_ms"] = {"p50": statistics.median(took), "most": max(took)}
 

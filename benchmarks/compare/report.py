@@ -11,13 +11,14 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from .ratios import cell_ratios
-from .rows import ROWS
+from .rows import RENEWING, ROWS
 
 __all__ = ["machine", "page", "plot"]
 
 _PACKAGES = ("sessionfsm", "anyio", "httpx", "httpcore", "h11", "aiohttp", "uvloop", "trio", "transitions", "msgspec")
 _COLOURS = {
     "ours": "#1b6ca8",
+    "manager": "#6fa8d0",
     "httpx per session": "#c1666b",
     "httpx shared": "#e0a3a6",
     "aiohttp": "#d4a04c",
@@ -63,6 +64,9 @@ def page(results: Mapping[str, Any]) -> str:
         + ", ".join(f"{name} {number}" for name, number in known["versions"].items())
         + f", SQLite {known['sqlite']}.",
         "`make bench` writes this page; `benchmarks/compare/rows` has the programs that are compared.",
+        "`ours` is the whole library, with machine, store and writer: sessions that share them. `manager` is a",
+        "`SessionManager`, which lets at most 200 sessions a second begin or renew: it ramps and comes back that fast.",
+        "The bare rows poll, decode, and do nothing else.",
         "CPU is that of the client's process, all of its threads, in microseconds; all rows of a table ran in turns.",
         "A poll is answered when the one before has come again, so that nobody saves by answers that wait together.",
         "",
@@ -120,8 +124,12 @@ def _cell(cell: Mapping[str, Any]) -> list[str]:
             if any(value != "n/a" for value in each):
                 lines.append(f"| {name} | {' | '.join(each)} |")
         lines.append("")
-    if expiry := rows.get("ours", {}).get("expiry_ms"):
-        lines += [f"From -14 to the next poll: {expiry['p50']:.1f} ms (median), {expiry['most']:.1f} ms at most.", ""]
+    for name in RENEWING:
+        if expiry := rows.get(name, {}).get("expiry_ms"):
+            words = (
+                f"From -14 to the next poll, {name}: {expiry['p50']:.1f} ms (median), {expiry['most']:.1f} ms at most."
+            )
+            lines += [words, ""]
     missing = [f"- {name}: {row['missing']}" for name, row in rows.items() if "missing" in row]
     return [*lines, *missing, ""] if missing else lines
 

@@ -14,7 +14,7 @@ from benchmarks.compare.measure import Cell, Effort, measure
 from benchmarks.compare.pipe import Child, ChildFailed
 from benchmarks.compare.ratios import cell_ratios, losses, quick_ratios
 from benchmarks.compare.report import page, plot
-from benchmarks.compare.rows import ROWS
+from benchmarks.compare.rows import RENEWING, ROWS
 
 LITTLE = Effort(rounds=1, waves=1, ramp_s=20.0, lazy_s=0.0, messages=5)
 RATIOS = {"cpu_vs_httpx_per_session", "cpu_vs_aiohttp", "cpu_vs_floor", "durable_vs_naive", "kb_per_session"}
@@ -28,7 +28,7 @@ def test_every_row_polls_gets_its_messages_comes_back_after_a_reset_and_ends() -
         assert "missing" not in row, f"{name}: {row['missing']}"
         assert row["cycle_us"] > 0
         assert {"ramp", "wave", "reset", "delivery_ms", "cancel", "server_share"} < set(row)
-        assert ("expiry_ms" in row) == (name == "ours")
+        assert ("expiry_ms" in row) == (name in RENEWING)
         assert not [key for key in row if key.startswith("_")]
 
 

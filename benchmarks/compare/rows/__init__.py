@@ -28,6 +28,7 @@ Row: TypeAlias = "Callable[[World], AbstractAsyncContextManager[Live]]"
 
 ROWS = {
     "ours": "ours:ours",
+    "manager": "ours:manager",
     "httpx per session": "httpx_rows:per_session",
     "httpx shared": "httpx_rows:shared",
     "aiohttp": "aiohttp_row:aiohttp_row",
@@ -36,6 +37,8 @@ ROWS = {
 """Where each is."""
 
 ASYNCIO_ONLY = ("aiohttp", "floor")
+RENEWING = ("ours", "manager")
+"""After -14 they renew, and poll again. The bare rows do not know it from any other answer."""
 
 PATH = "/ilink/bot/getupdates"
 PATIENCE_S = 130.0  # the server's hint, and ten seconds

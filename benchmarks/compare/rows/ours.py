@@ -1,4 +1,9 @@
-"""The whole library: machine, store, writer and HTTP client shared; every cursor and message is written to SQLite."""
+"""
+The whole library, every cursor and message written to SQLite: as sessions that somebody runs, and as a manager's.
+
+``ours`` shares machine, store, writer and HTTP client among sessions by hand. ``manager`` is the SessionManager, which
+does that too, and besides looks after each session, keeps counts, and lets at most 200 a second begin.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import anyio
 
-from sessionfsm import Machine, Policy, Session, SQLiteStore
+from sessionfsm import Machine, Message, Policy, Session, SessionManager, SQLiteStore
 from sessionfsm.ilink.lanes import default_http_client
 from sessionfsm.store import StoreWriter
 from sessionfsm.store.locks import AccountLocks
 
 from . import Live, World, token
 
-__all__ = ["ours"]
+__all__ = ["manager", "ours"]
 
 _BEGIN_AT_ONCE = 100
 """The store takes accounts one by one; a session that had to queue for ten seconds there would give up."""
@@ -38,3 +43,23 @@ async def ours(world: World) -> AsyncIterator[Live]:
                         world.arrived(message.text)
 
             yield live
+
+
+@asynccontextmanager
+async def manager(world: World) -> AsyncIterator[Live]:
+    """A session is an account of a manager."""
+    locks = AccountLocks(world.folder / "locks")
+
+    async def handle(_: Session, message: Message) -> None:
+        world.arrived(message.text)
+
+    with closing(SQLiteStore(world.folder / "store.db", locks=locks)) as store:
+        async with SessionManager(store=store) as fleet, anyio.create_task_group() as group:
+            group.start_soon(fleet.deliver, handle)
+
+            async def live(number: int) -> None:
+                fleet.add(token(number), base_url=world.base_url)
+                await anyio.sleep_forever()
+
+            yield live
+            group.cancel_scope.cancel()
