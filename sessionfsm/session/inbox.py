@@ -20,7 +20,7 @@ from sessionfsm.errors import StoreError
 from sessionfsm.store import Stored, StoreWriter
 from sessionfsm.store.writer import Marks
 
-__all__ = ["ATTEMPTS", "Inbox"]
+__all__ = ["ATTEMPTS", "LAST_S", "Inbox"]
 
 logger = logging.getLogger("sessionfsm")
 
@@ -35,7 +35,7 @@ _UNMARKED = 200
 _TURN = 8
 """After so many messages everybody else has a turn, should no handler have waited for anything."""
 
-_LAST_S = 1.0
+LAST_S = 1.0
 """How long the last marks of a session that was cut off may take."""
 
 _WINDOW = 200
@@ -244,7 +244,7 @@ class Inbox:
 
     async def mark_last(self) -> None:
         """The same for whoever is cut off, and in a hurry: nobody is here to tell the store later."""
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LAST_S):
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + LAST_S):
             await self.mark()
         self._writer.keep(self._marks)
 
