@@ -362,7 +362,9 @@ def test_one_signal_ends_a_demo_whose_reader_does_not_read(folder: Path, argumen
             pass
     os.set_blocking(write_end, True)
     with started(folder, "demo", *arguments, stdout=write_end) as process:
-        time.sleep(2)
+        threads = Path(f"/proc/{process.popen.pid}/task")
+        wait_until(lambda: len(list(threads.iterdir())) > 1)  # the demo has begun, and writes
+        time.sleep(1)
         process.signal(signal.SIGTERM)
         assert process.wait() == 1
     os.close(read_end)
