@@ -13,7 +13,9 @@ from sessionfsm.ilink import Message
 from sessionfsm.lifecycle import Policy
 from sessionfsm.session import Session, SessionManager
 from sessionfsm.store import CredentialFolder, SQLiteStore
+from sessionfsm.store.places import credentials_folder
 
+from .event_loop import run_loop
 from .exit_codes import ExitCode
 from .lines import LineWriter, standard_output
 from .logs import logger, logs_to_stderr
@@ -43,7 +45,9 @@ def run_all(args: argparse.Namespace, policy: Policy, signals: StopSignals) -> E
             count = len(manager.accounts)
             if not count:
                 raise CommandError(
-                    "no credentials are stored; 'sessionfsm account add' stores them", ExitCode.NO_CREDENTIALS
+                    f"no credentials are stored in {args.credentials or credentials_folder()}; "
+                    "'sessionfsm account add' stores them",
+                    ExitCode.NO_CREDENTIALS,
                 )
             logger.info("serving %d accounts, messages are kept in %s", count, store.path)
             return await _serve(manager, LineWriter(standard_output()), signals)
@@ -52,7 +56,7 @@ def run_all(args: argparse.Namespace, policy: Policy, signals: StopSignals) -> E
         if TOKEN_VARIABLE in os.environ:
             logger.info("%s is not used: --all is for what is stored", TOKEN_VARIABLE)
         store.open()
-        return anyio.run(serve)
+        return run_loop(serve)
 
 
 async def _serve(manager: SessionManager, writer: LineWriter, signals: StopSignals) -> ExitCode:

@@ -97,7 +97,8 @@ def test_a_second_one_on_the_same_accounts_ends_with_code_4(tmp_path: Path) -> N
 def test_no_accounts_are_an_error_with_a_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder that is empty, or is not there, is most likely the wrong one."""
     assert main(["run", "--all", "--credentials", str(tmp_path / "nowhere"), "--store", str(tmp_path / "b.db")]) == 5
-    assert "no credentials are stored; 'sessionfsm account add' stores them" in capsys.readouterr().err
+    words = f"no credentials are stored in {tmp_path / 'nowhere'}; 'sessionfsm account add' stores them"
+    assert words in capsys.readouterr().err
     (tmp_path / "open").mkdir(mode=0o755)
     os.chmod(tmp_path / "open", 0o755)
     assert main(["run", "--all", "--credentials", str(tmp_path / "open"), "--store", str(tmp_path / "b.db")]) == 1
