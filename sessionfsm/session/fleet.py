@@ -175,10 +175,13 @@ class Fleet:
         self.tell()
 
     def over(self, each: Supervisor) -> None:
-        """An account has ended, and is kept no longer."""
+        """An account has ended, and is kept no longer; nor is the token that it was added with."""
         self.living.discard(each)
         if self.kept.get(each.account) is each:
             del self.kept[each.account]
+            # Here and not by whoever waits for it: until that one's turn comes it may have been added again.
+            if not each.followed:
+                self.given.remove(each.account)
         if self.is_stopping and not self.living:
             self.all_over.set()
         self.tell()
@@ -189,8 +192,14 @@ class Fleet:
         self._changed = anyio.Event()
 
     async def wait_renamed(self, each: Supervisor, account: str) -> None:
-        """Wait until what was before has ended, and the account goes on under this name; or is kept no longer."""
-        while (each.begins_anew or each.account != account) and not each.is_over:
+        """
+        Wait until what was before has ended, and the account goes on under this name, or that of a token which was
+        given to it since; or is kept no longer.
+        """
+        while not each.is_over:
+            login = self.given.current(account)
+            if not each.begins_anew and (login is None or each.account == login.account):
+                return
             await self._changed.wait()
 
     async def wait_over(self, each: Supervisor) -> None:

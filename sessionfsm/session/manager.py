@@ -242,8 +242,6 @@ class SessionManager:
             self._fleet.over(each)
         else:
             await self._fleet.wait_over(each)
-        if not each.followed:
-            self._fleet.given.remove(each.account)
 
     async def replace(self, account: str, token: Secret | str, *, base_url: str = DEFAULT_BASE_URL) -> str:
         """
@@ -277,7 +275,7 @@ class SessionManager:
             self._fleet.rename(each, login.account)
         else:
             await self._fleet.wait_renamed(each, login.account)
-        return login.account
+        return each.account  # which another call may have changed since
 
     def wake(self, account: str) -> None:
         """

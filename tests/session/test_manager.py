@@ -391,6 +391,42 @@ async def test_a_token_is_replaced_before_it_was_ever_used() -> None:
         await w.manager.stop()
 
 
+async def test_of_two_new_tokens_the_later_one_counts_and_nobody_waits_for_the_other() -> None:
+    """Two calls at once: both end, and both say what the account is called now."""
+    async with fleet(1) as w:
+        await w.until_ready(1)
+        called: list[str] = []
+
+        async def replace(number: int) -> None:
+            called.append(await w.manager.replace(name_of(0), token_of(number), base_url=URL))
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                group.start_soon(replace, 1)
+                group.start_soon(replace, 2)
+        assert w.manager.accounts == [called[0]]
+        assert called[0] == called[1]
+        await w.until_ready(1)
+
+
+async def test_an_account_that_is_added_again_at_once_keeps_its_new_token() -> None:
+    """Two wait until it is removed, and the first of them adds it again before the second one has its turn."""
+    async with fleet(1) as w:
+        await w.until_ready(1)
+
+        async def remove_and_add() -> None:
+            await w.manager.remove(name_of(0))
+            w.add(0)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(remove_and_add)
+            group.start_soon(w.manager.remove, name_of(0))
+        assert w.manager.accounts == [name_of(0)]
+        await w.manager.wait_started()
+        assert list(w.manager.down()) == []
+        await w.until_ready(1)
+
+
 async def test_a_session_that_its_monitor_has_ended_stays_down(caplog: pytest.LogCaptureFixture) -> None:
     """Who says that a broken property ends the session means that; the reason names the property."""
 
