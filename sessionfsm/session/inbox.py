@@ -238,7 +238,7 @@ class Inbox:
             if call.cancelled_caught:
                 raise StoreError("the store did not answer before the end")
         except StoreError as error:
-            logger.warning("%d handled messages could not be marked, will try again: %s", len(numbers), error)
+            logger.debug("%s: %d handled messages could not be marked: %s", self._account, len(numbers), error)
         finally:
             self._marks.end(numbers, told=told)
 
@@ -246,6 +246,12 @@ class Inbox:
         """The same for whoever is cut off, and in a hurry: nobody is here to tell the store later."""
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + LAST_S):
             await self.mark()
+        if self._marks:
+            logger.warning(
+                "%s: %d handled messages could not be marked before its end; without their marks they come again",
+                self._account,
+                len(self._marks),
+            )
         self._writer.keep(self._marks)
 
     async def failed(self, stored: Stored, error: BaseException) -> None:

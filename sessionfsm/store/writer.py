@@ -210,8 +210,13 @@ class StoreWriter:
         """
         if self._works and self._run is not run_inline:
             await self._put(_Write(numbers=numbers), math.inf)
-        else:
+            return
+        try:
             await ask(self._run, self.store.done, numbers)
+        except SessionFSMError as error:
+            self._not_marked(len(numbers), error)
+            raise
+        self._marked()
 
     def soon(self, marks: Marks) -> bool:
         """
@@ -312,11 +317,11 @@ class StoreWriter:
             if numbers:
                 await ask(self._run, self.store.done, numbers)
             told = True
+            self._marked()
         except SessionFSMError as error:
             for write in writes:
                 write.fail(_as_store_error(error))
-            if soon:
-                logger.warning("%d handled messages could not be marked, will try again: %s", len(numbers), error)
+            self._not_marked(len(numbers), error)
         else:
             for write in writes:
                 write.ended.set()
@@ -329,6 +334,17 @@ class StoreWriter:
                     self._marks.append(marks)
             if not told and self._marks:
                 self._marks_due_s = anyio.current_time() + LAZY_S
+
+    def _marked(self) -> None:
+        if not self._marks_well:
+            self._marks_well = True
+            logger.warning("handled messages can be marked again")
+
+    def _not_marked(self, count: int, error: SessionFSMError) -> None:
+        """Say it once: each handler of thousands of sessions that returns now finds out the same."""
+        level = logging.WARNING if self._marks_well else logging.DEBUG
+        self._marks_well = False
+        logger.log(level, "%d handled messages could not be marked, will try again: %s", count, error)
 
     async def _commit(self, writes: Sequence[_Write]) -> None:
         """Commit what is asked for, and every cursor that waits, together; if that fails, each alone."""

@@ -146,6 +146,28 @@ async def test_marks_that_could_not_be_written_are_kept_and_nobody_relies_on_the
         assert writer.soon(marks)
 
 
+async def test_a_full_disk_is_said_once_and_not_for_each_handler_that_returns(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its beginning is a line and its end is one, also where the store is called in place."""
+    for run in (slowly, run_inline):
+        caplog.clear()
+        disk = Disk()
+        disk.commit([batch(A, *map(str, range(10)))])
+        async with StoreWriter(disk, run) as writer:
+            disk.broken = True
+            for number in range(1, 10):
+                with pytest.raises(StoreError):
+                    await writer.done([number])
+            disk.broken = False
+            await writer.done([1])
+            await writer.done([2])
+        said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+        assert len(said) == 2
+        assert said[0].startswith("1 handled messages could not be marked, will try again: ")
+        assert said[1] == "handled messages can be marked again"
+
+
 async def test_where_a_mark_costs_nothing_it_does_not_wait_nor_without_the_writers_task() -> None:
     """A store that is called in place is told at once, and so is any store when nobody would do it later."""
     disk = Disk()
