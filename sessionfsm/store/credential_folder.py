@@ -14,6 +14,7 @@ is the one step that counts.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -328,10 +329,8 @@ class CredentialFolder:
             lock.release()
 
     def _failed(self, verb: str, path: Path, error: OSError) -> StoreError:
-        return StoreError(
-            f"{path} cannot {verb}: {error.strerror or error}; "
-            "the folder must be yours, on a local file system that is not full"
-        )
+        way_out = _way_out(error, "the folder must be yours, on a local file system that is not full")
+        return StoreError(f"{path} cannot {verb}: {error.strerror or error}; {way_out}")
 
 
 def _age(record: _Record) -> tuple[float, str]:
@@ -356,7 +355,8 @@ def _load(path: Path) -> _Record | CredentialsExposed | StoreError | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return _unusable(path, f"cannot be read: {error.strerror or error}; remove what is there, and log in again")
+        way_out = _way_out(error, "remove what is there, and log in again")
+        return _unusable(path, f"cannot be read: {error.strerror or error}; {way_out}")
     exposed = _exposed(path, about, "600")
     if exposed is not None:
         return exposed
@@ -374,6 +374,13 @@ def _load(path: Path) -> _Record | CredentialsExposed | StoreError | None:
     return record
 
 
+def _way_out(error: OSError, otherwise: str) -> str:
+    """Return what to do about it: nothing is wrong with what is stored if the process has too many files open."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "this process needs a higher limit of open files: ulimit -n, or LimitNOFILE="
+    return otherwise
+
+
 def _unusable(path: Path, why: str) -> StoreError:
     return StoreError(f"the credentials in {path} {why}")
 
@@ -383,7 +390,8 @@ def _store(path: Path, new: Path, record: _Record) -> str | None:
     try:
         write_file(path, new, msgspec.json.encode(record, enc_hook=_reveal), durable=True)
     except OSError as error:
-        return f"{error.strerror or error}; the folder must be yours, on a local file system that is not full"
+        way_out = _way_out(error, "the folder must be yours, on a local file system that is not full")
+        return f"{error.strerror or error}; {way_out}"
     except ValueError:
         return "half a surrogate pair is in them; log in again"
     return None

@@ -367,6 +367,22 @@ ODD = [
 ]
 
 
+def test_a_process_with_too_many_open_files_is_not_told_to_remove_credentials(
+    folder: CredentialFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is wrong with what is stored: the way out is the limit."""
+    folder.save(B)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(module, "read_file", fail)
+    monkeypatch.setattr(module.os, "listdir", fail)
+    for ask in (lambda: folder.current("b@im.bot"), folder.accounts):
+        with pytest.raises(StoreError, match=r"cannot be read: Too many open files; .* limit of open files: ulimit -n"):
+            ask()
+
+
 @pytest.mark.parametrize(("make", "words"), ODD)
 def test_what_is_damaged_is_named_and_not_repeated(
     folder: CredentialFolder, path: Path, make: Callable[[Path], None], words: str
