@@ -45,7 +45,7 @@ def check_descriptors(needed: int, sessions: int, *, raise_it: bool) -> str:
     if soft in (endless, -1) or soft >= needed:
         return ""
     allowed = hard in (endless, -1) or hard >= needed
-    if raise_it:
+    if raise_it and soft != hard:
         # Twice as many as before, at least: accounts are added one by one, and this is not to be done for each.
         wanted = max(needed, 2 * soft)
         wanted = wanted if hard in (endless, -1) else min(wanted, hard)

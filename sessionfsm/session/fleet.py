@@ -103,19 +103,26 @@ class Fleet:
 
     def begin(self, account: str, *, followed: bool) -> None:
         """Keep this account as well."""
+        self._begin(account, followed=followed)
+        self._look_at_descriptors()
+
+    def _begin(self, account: str, *, followed: bool) -> None:
         each = self.kept[account] = Supervisor(self, account, followed=followed)
         self.living.add(each)
-        self._look_at_descriptors()
         if self.group is not None:
             self.group.start_soon(each.run)
 
     def follow(self, stored: Collection[str]) -> None:
         """Keep these as well, except those that were removed by hand and have been there ever since."""
         self.passed_over.intersection_update(stored)
-        if not self.is_stopping:
-            for account in stored:
-                if account not in self.kept and account not in self.passed_over:
-                    self.begin(account, followed=True)
+        if self.is_stopping:
+            return
+        for account in stored:
+            if account not in self.kept and account not in self.passed_over:
+                self._begin(account, followed=True)
+                if self.group is not None:
+                    logger.info("%s: it is new among the stored credentials: starting it", account)
+        self._look_at_descriptors()
 
     async def open(self, each: Supervisor) -> Session:
         """

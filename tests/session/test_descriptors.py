@@ -5,7 +5,8 @@ import resource
 
 import pytest
 
-from sessionfsm import SessionManager
+from sessionfsm import Credentials, MemoryCredentials, SessionManager
+from sessionfsm.secret import Secret
 from sessionfsm.session import descriptors
 from sessionfsm.session.descriptors import check_descriptors, descriptors_needed
 
@@ -68,13 +69,17 @@ def test_too_few_come_with_what_to_type(limits: Limits) -> None:
     assert "LimitNOFILE=3064" in words
 
 
-def test_the_limit_is_raised_when_that_is_asked_for(limits: Limits) -> None:
+def test_the_limit_is_raised_when_that_is_asked_for(limits: Limits, caplog: pytest.LogCaptureFixture) -> None:
     """As far as is needed, or as far as is allowed; a refusal is not the end."""
+    caplog.set_level(logging.INFO, "sessionfsm")
     assert check_descriptors(3064, 1000, raise_it=True) == ""
     assert limits.now == (3064, 524_288)
     limits.now = (1024, 2048)
     assert "may have 2048; the hard limit is 2048" in check_descriptors(3064, 1000, raise_it=True)
     assert limits.now == (2048, 2048)
+    caplog.clear()
+    assert "may have 2048; the hard limit is 2048" in check_descriptors(3064, 1000, raise_it=True)
+    assert caplog.text == ""  # nothing was raised
     limits.now, limits.refuses = (1024, 524_288), True
     assert "type 'ulimit -n 3064'" in check_descriptors(3064, 1000, raise_it=True)
 
@@ -94,6 +99,19 @@ def test_a_manager_says_it_once_and_again_when_there_are_twice_as_many(
     for number in range(100):
         manager.add(token_of(number), base_url=URL)
     assert limits.now == (400, 524_288)
+
+
+@pytest.mark.anyio
+async def test_of_all_that_are_stored_it_is_said_once(limits: Limits, caplog: pytest.LogCaptureFixture) -> None:
+    """How many there are is known at the start: one line with what all of them need."""
+    limits.now = (100, 524_288)
+    credentials = MemoryCredentials()
+    for number in range(50):
+        credentials.save(Credentials(token=Secret(token_of(number)), base_url=URL))
+    async with fleet(credentials=credentials) as w:
+        w.most = 50
+        said = [record.getMessage() for record in caplog.records if "open files" in record.getMessage()]
+    assert [each.partition(",")[0] for each in said] == ["50 sessions need 164 open files"]
 
 
 @pytest.mark.anyio

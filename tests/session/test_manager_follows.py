@@ -22,8 +22,9 @@ def login(number: int, user: str = "", base_url: str = URL) -> Credentials:
     return Credentials(token=Secret(token_of(number)), base_url=base_url, user_id=user)
 
 
-async def test_logins_come_and_go_while_it_runs() -> None:
-    """Within a few seconds a new login is served, and one that was removed has been stopped in order."""
+async def test_logins_come_and_go_while_it_runs(caplog: pytest.LogCaptureFixture) -> None:
+    """Within seconds a new login is served, and one that was removed has been stopped in order; both are logged."""
+    caplog.set_level(logging.INFO, "sessionfsm")
     credentials = MemoryCredentials()
     credentials.save(login(0))
     credentials.save(login(1))
@@ -37,6 +38,9 @@ async def test_logins_come_and_go_while_it_runs() -> None:
         await w.until(lambda: w.manager.accounts == [name_of(1), name_of(2)])
         assert anyio.current_time() - began <= 6
         await w.until_ready()
+    assert [record.getMessage() for record in caplog.records if "starting it" in record.getMessage()] == [
+        f"{name_of(2)}: it is new among the stored credentials: starting it"
+    ]
     assert len(w.requests("notifystop", 0)) == 1
 
 
