@@ -93,7 +93,7 @@ async def _serve(manager: SessionManager, writer: LineWriter, signals: StopSigna
         in_use = [each.error for each in down if isinstance(each.error, AccountInUse)]
         if in_use and len(in_use) == len(manager.accounts):
             raise in_use[0]
-        logger.info("polling for %d of %d accounts", len(manager.accounts) - len(down), len(manager.accounts))
+        logger.info("%d of %d accounts have a session", len(manager.accounts) - len(down), len(manager.accounts))
         if len(manager.accounts) >= _MANY:
             manager.freeze()
 

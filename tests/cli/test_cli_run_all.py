@@ -44,7 +44,7 @@ def test_all_accounts_are_served_and_those_that_come_and_go(tmp_path: Path) -> N
         kept = keep(tmp_path, url, *ACCOUNTS[:2])
         with run_all(tmp_path, SESSIONFSM_TOKEN="not:used") as run:
             wait_until(lambda: {line["account"] for line in lines(run.out)} == set(ACCOUNTS[:2]))
-            run.wait_for("polling for 2 of 2 accounts", err=True)
+            run.wait_for("2 of 2 accounts have a session", err=True)
             keep(tmp_path, url, ACCOUNTS[2])
             kept.remove(ACCOUNTS[0])
             wait_until(lambda: {line["account"] for line in lines(run.out)} == set(ACCOUNTS))
@@ -69,7 +69,7 @@ def test_one_of_two_is_locked_and_the_other_is_served(tmp_path: Path) -> None:
         with started(tmp_path, "run", *credentials, "--store", str(tmp_path / "other.db")) as other:
             other.wait_for("text")
             with run_all(tmp_path) as run:
-                run.wait_for("polling for 1 of 2 accounts", err=True)
+                run.wait_for("1 of 2 accounts have a session", err=True)
                 run.wait_for(f"account {ACCOUNTS[0]} is in use by process {other.popen.pid}", err=True)
                 wait_until(lambda: bool(lines(run.out)))
                 assert {line["account"] for line in lines(run.out)} == {ACCOUNTS[1]}
@@ -86,7 +86,7 @@ def test_a_second_one_on_the_same_accounts_ends_with_code_4(tmp_path: Path) -> N
     with serving(tmp_path, "--message-every", "0.2") as (_, url):
         keep(tmp_path, url, *ACCOUNTS)
         with run_all(tmp_path) as first:
-            first.wait_for("polling for 3 of 3", err=True)
+            first.wait_for("3 of 3 accounts have a session", err=True)
             with run_all(tmp_path) as second:
                 assert second.wait() == 4
             assert f"is in use by process {first.popen.pid}" in second.err.splitlines()[-1]
@@ -141,7 +141,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         keep(tmp_path, url, *ACCOUNTS)
         with run_all(tmp_path, stdout=write_end) as run:
             os.close(write_end)
-            run.wait_for("polling for 3 of 3", err=True)
+            run.wait_for("3 of 3 accounts have a session", err=True)
             wait_until(lambda: _waiting(read_end) > 3000)
             polls = server.out.count("getupdates")
             # A line has more than 20 bytes: with that many messages more, one of them waits for room.
