@@ -17,7 +17,7 @@ from sessionfsm.store import Stored
 from .cancellation import cancelled_from_outside
 from .inbox import Inbox
 
-__all__ = ["HANDLER_LIMIT_S", "Delivery", "Handler", "check_limits", "message_of"]
+__all__ = ["HANDLER_LIMIT_S", "Delivery", "Handler", "check_handler", "check_limits", "message_of"]
 
 HANDLER_LIMIT_S = 300.0
 """How long a handler may take."""
@@ -36,6 +36,24 @@ def check_limits(at_once: int, limit_s: float | None) -> None:
         raise DefinitionError(f"at_once is {at_once}; it must be at least 1")
     if limit_s is not None and not limit_s > 0:
         raise DefinitionError(f"limit_s is {limit_s}; it must be above 0, or None for no limit")
+
+
+def check_handler(handler: Callable[..., object], *takes: str) -> None:
+    """
+    Raise :class:`DefinitionError` if *handler* does not take these arguments.
+
+    Found out message by message, each would be set aside after five attempts: a handler for one session, given to a
+    manager, would empty the inboxes of all accounts.
+    """
+    try:
+        inspect.signature(handler).bind(*takes)
+    except TypeError:
+        words = ", ".join(takes)
+        raise DefinitionError(
+            f"the handler cannot be called with ({words}): write 'async def handler({words})'"
+        ) from None
+    except ValueError:  # something written in C that does not say what it takes
+        pass
 
 
 class Delivery:

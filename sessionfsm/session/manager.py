@@ -28,7 +28,7 @@ from sessionfsm.store import (
     run_inline,
 )
 
-from .delivery import HANDLER_LIMIT_S, check_limits
+from .delivery import HANDLER_LIMIT_S, check_handler, check_limits
 from .fleet import Fleet
 from .following import Following
 from .health import Health
@@ -324,9 +324,10 @@ class SessionManager:
         then waits in line, sessions behind each other. Polling never waits.
 
         Raises:
-            DefinitionError: If an argument is out of range, the handler is no async function, or messages are being
-                delivered already.
+            DefinitionError: If an argument is out of range, the handler is no async function of two arguments, or
+                messages are being delivered already.
         """
+        check_handler(handler, "session", "message")
         check_limits(at_once, limit_s)
         if at_once_in_all < 1:
             raise DefinitionError(f"at_once_in_all is {at_once_in_all}; it must be at least 1")

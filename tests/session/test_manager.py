@@ -616,6 +616,22 @@ async def test_a_handler_that_is_not_async_is_refused_once() -> None:
         assert all(w.account(number).sent for number in range(10))
 
 
+async def test_a_handler_that_takes_something_else_is_refused_before_it_spoils_a_message() -> None:
+    """That of a single session is one: called so, it would fail on every message of every account."""
+
+    async def of_one_session(_message: Message) -> None: ...
+
+    store = MemoryStore()
+    async with fleet(1, store=store) as w:
+        await w.until_ready(1)
+        w.account(0).push("still there")
+        for wrong in (of_one_session, None, 5):
+            with pytest.raises(DefinitionError, match=r"write 'async def handler\(session, message\)'"):
+                await w.manager.deliver(wrong)  # type: ignore[arg-type]
+        await w.until(lambda: store.pending(name_of(0)))
+        assert [(stored.attempts, stored.error) for stored in store.pending(name_of(0))] == [(0, "")]
+
+
 async def test_messages_are_delivered_by_one_call_at_a_time() -> None:
     """A second deliver() would take messages from the first without a word, so it is refused."""
     async with fleet(1) as w, anyio.create_task_group() as group:
