@@ -157,6 +157,7 @@ class SessionManager:
         await fleet.group.__aenter__()
         for each in fleet.kept.values():
             fleet.group.start_soon(each.run)
+        fleet.group.start_soon(fleet.tally.run)
         if fleet.following is not None:
             fleet.group.start_soon(fleet.following.run)
         return self

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from sessionfsm.lifecycle import Policy, State, Trigger
 
 from .records import Record
@@ -19,6 +21,7 @@ __all__ = ["ManagerStatus", "Tally"]
 
 _GOOD = (Trigger.POLLED, Trigger.HURRIED)
 _ACTIVE = State.ACTIVE
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,8 @@ class Tally:
 
     It is told of every record, and so knows nothing of polls that change nothing. How old the oldest poll is, is found
     out when somebody asks: sessions stand in a heap by the last good poll that was looked at, and only those are looked
-    at again that come to its top.
+    at again that come to its top. That would be all of ten thousand for who asks once a minute, so it is done each
+    second, whether somebody asks or not: :meth:`run`.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -89,6 +93,13 @@ class Tally:
         self._polling = 0  # in the active state, after a good poll
         self._by_age = _ByAge(self._has_polled)
         self._active_by_age = _ByAge(self._is_polling)
+
+    async def run(self) -> None:
+        """Look each second at those who have polled since, until this is cancelled; who asks finds most of it done."""
+        while True:
+            await anyio.sleep(_LOOK_S)
+            self._by_age.oldest_s()
+            self._active_by_age.oldest_s()
 
     def up(self, each: Supervisor) -> None:
         """A session has begun."""
@@ -194,8 +205,8 @@ class _ByAge:
             if not self._counts(each):
                 heapq.heappop(heap)
                 self._in.discard(each)
-            elif each.last_good_s > known_s:
-                heapq.heapreplace(heap, (each.last_good_s, number, each))
+            elif (good_s := each.last_good_s) > known_s:
+                heapq.heapreplace(heap, (good_s, number, each))
             else:
                 return
 

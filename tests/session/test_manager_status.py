@@ -7,6 +7,7 @@ import pytest
 
 from sessionfsm import ManagerStatus, Session, SessionFSMError
 from sessionfsm.ilink import Message
+from sessionfsm.session.supervisor import Supervisor
 from sessionfsm.testing import FakeServer, faults
 
 from .fleet import FleetWorld, fleet, name_of
@@ -114,6 +115,27 @@ async def test_a_poll_that_never_ends_is_found_without_looking_at_everybody() ->
         assert status.oldest_poll_age_s == w.health(4).last_poll_age_s
         assert w.health(4).ready is False
         w.monitors.clear()
+
+
+async def test_who_asks_once_in_a_while_does_not_make_up_for_all_polls_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape a minute costs what one a second does: the event loop of ten thousand is not held up by it."""
+    looked: list[Supervisor] = []
+    last_good_s = Supervisor.last_good_s.fget
+    assert last_good_s is not None
+
+    def noted(each: Supervisor) -> float:
+        looked.append(each)
+        return last_good_s(each)
+
+    async with fleet(200) as w:
+        await w.until_ready()
+        await anyio.sleep(60.5)
+        monkeypatch.setattr(Supervisor, "last_good_s", property(noted))
+        status = w.manager.status()
+        assert 0 < len(set(looked)) < 40
+        monkeypatch.undo()
+        assert status.ready == 200
+        assert status.oldest_poll_age_s == max(health.last_poll_age_s or 0 for health in w.manager.healths())
 
 
 async def test_each_account_can_be_asked_for() -> None:
