@@ -70,7 +70,7 @@ async def _serve(manager: SessionManager, writer: LineWriter, signals: StopSigna
 
     async def deliver() -> None:
         with delivering:
-            # A killed run may write again the line that each account was at, and not sixteen.
+            # A killed run may write again the line that each account was at, and not sixteen; and those without a mark.
             await manager.deliver(write, at_once=1, limit_s=None)
 
     async def stop_when_asked() -> None:
