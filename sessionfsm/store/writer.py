@@ -216,7 +216,8 @@ class StoreWriter:
         except SessionFSMError as error:
             self._not_marked(len(numbers), error)
             raise
-        self._marked()
+        if numbers:
+            self._marked()
 
     def soon(self, marks: Marks) -> bool:
         """
@@ -316,8 +317,8 @@ class StoreWriter:
         try:
             if numbers:
                 await ask(self._run, self.store.done, numbers)
+                self._marked()
             told = True
-            self._marked()
         except SessionFSMError as error:
             for write in writes:
                 write.fail(_as_store_error(error))
@@ -326,7 +327,7 @@ class StoreWriter:
             for write in writes:
                 write.ended.set()
         finally:
-            self._marks_well = told
+            self._marks_well = self._marks_well and told
             for marks, each in soon:
                 marks.end(each, told=told)
                 if not (told or marks.queued):
