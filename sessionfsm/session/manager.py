@@ -214,7 +214,8 @@ class SessionManager:
         """
         token = Secret.of(token)  # first of all: what is raised shows the names of this function
         login = self._checked(token, base_url)
-        if login.account in self._fleet.kept:
+        if (other := self._fleet.kept.get(login.account)) is not None:
+            self._check_stays(other)
             raise DefinitionError(
                 f"account {login.account} is kept already: replace() gives it another token, remove() ends it"
             )
@@ -254,8 +255,8 @@ class SessionManager:
 
         Raises:
             CredentialsMissing: If the token is empty.
-            DefinitionError: If the account is not kept, another one of the new name is, the address is not allowed, or
-                its credentials are followed: then save the new ones in that store.
+            DefinitionError: If the account is not kept or is removed meanwhile, another one of the new name is kept,
+                the address is not allowed, or its credentials are followed: then save the new ones in that store.
         """
         token = Secret.of(token)
         each = self._one(account)
@@ -265,6 +266,7 @@ class SessionManager:
                 "goes over to them"
             )
         login = self._checked(token, base_url)
+        self._check_stays(each)
         if self._fleet.kept.get(login.account, each) is not each:
             raise DefinitionError(f"account {login.account} is kept already: remove() it first, or {account}")
         before = self._fleet.given.current(each.account)
@@ -276,6 +278,8 @@ class SessionManager:
             self._fleet.rename(each, login.account)
         else:
             await self._fleet.wait_renamed(each, login.account)
+            if each.account not in self._fleet.kept:
+                raise DefinitionError(f"account {account} was removed, or the manager stopped, before it began anew")
         return each.account  # which another call may have changed since
 
     def wake(self, account: str) -> None:
@@ -422,6 +426,11 @@ class SessionManager:
         if each is None:
             raise DefinitionError(f"account {account} is not kept here")
         return each
+
+    @staticmethod
+    def _check_stays(each: Supervisor) -> None:
+        if each.is_ending:
+            raise DefinitionError(f"account {each.account} is being removed: add() it when remove() has ended")
 
     def _checked(self, token: Secret, base_url: str) -> Credentials:
         secret = check_token(token)

@@ -144,6 +144,11 @@ class Supervisor:
             self._successor = successor
             self.wake()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is asked to end, and kept no longer when it has."""
+        return self._ending
+
     def excuse(self, task: int) -> None:
         """Do not wait for what this task has in hand: it is the one that waits."""
         if self.session is not None:

@@ -409,6 +409,59 @@ async def test_of_two_new_tokens_the_later_one_counts_and_nobody_waits_for_the_o
         await w.until_ready(1)
 
 
+async def test_an_account_that_is_being_removed_is_given_no_token() -> None:
+    """Neither call says yes and does nothing, and neither cuts its handlers short."""
+    done: list[str] = []
+
+    async def slow(_session: Session, message: Message) -> None:
+        await anyio.sleep(2)
+        done.append(message.text)
+
+    async with fleet(2) as w, anyio.create_task_group() as group:
+        group.start_soon(w.manager.deliver, slow)
+        await w.until_ready(2)
+        w.account(0).push("first")
+        await w.until(lambda: w.health(0).in_hand)
+        group.start_soon(w.manager.remove, name_of(0))
+        await anyio.sleep(0.1)
+        with pytest.raises(DefinitionError, match="is being removed"):
+            await w.manager.replace(name_of(0), token_of(0), base_url=URL)
+        with pytest.raises(DefinitionError, match="is being removed"):
+            w.add(0)
+        await w.until(lambda: w.manager.accounts == [name_of(1)])
+        assert done == ["first"]
+
+        w.account(1).push("second")
+        await w.until(lambda: w.health(1).in_hand)
+        group.start_soon(w.manager.stop)
+        await anyio.sleep(0.1)
+        with pytest.raises(DefinitionError, match="the manager has stopped"):
+            await w.manager.replace(name_of(1), token_of(1), base_url=URL)
+    assert done == ["first", "second"]
+
+
+async def test_a_new_token_that_comes_to_nothing_is_not_said_to_be_in_force() -> None:
+    """The account is removed while its session ends for the new one."""
+
+    async def slow(_session: Session, _message: Message) -> None:
+        await anyio.sleep(2)
+
+    async with fleet(1) as w, anyio.create_task_group() as group:
+        group.start_soon(w.manager.deliver, slow)
+        await w.until_ready(1)
+        w.account(0).push()
+        await w.until(lambda: w.health(0).in_hand)
+
+        async def remove() -> None:
+            await anyio.sleep(0.1)
+            await w.manager.remove(name_of(0))
+
+        group.start_soon(remove)
+        with pytest.raises(DefinitionError, match="was removed"):
+            await w.manager.replace(name_of(0), token_of(1), base_url=URL)
+        await w.manager.stop()
+
+
 async def test_an_account_that_is_added_again_at_once_keeps_its_new_token() -> None:
     """Two wait until it is removed, and the first of them adds it again before the second one has its turn."""
     async with fleet(1) as w:
