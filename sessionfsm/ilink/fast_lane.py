@@ -68,7 +68,7 @@ class FastLane:
             connection = await self._ready(self._connect_s)
             answer, body = Answer(), None
             try:
-                await connection.send(request)
+                stays = await _sent(connection, request) and stays
                 del request  # it would be kept as long as the poll is out
                 while not answer.whole:
                     data = answer.feed(await connection.receive())
@@ -111,7 +111,7 @@ class FastLane:
         answer = Answer()
         try:
             with _limit(limits.get("write"), httpx.WriteTimeout):
-                await connection.send(head + content)
+                sent = await _sent(connection, head + content)
             first = b""
             while answer.status == 0:
                 with _limit(limits.get("read"), httpx.ReadTimeout):
@@ -120,7 +120,7 @@ class FastLane:
             self._drop(connection)
             self._give()
             raise
-        stays = request.headers.get("Connection", "").lower() != "close"
+        stays = sent and request.headers.get("Connection", "").lower() != "close"
         return httpx.Response(
             answer.status,
             headers=answer.fields,
@@ -225,6 +225,20 @@ def _limit(limit_s: float | None, error: type[httpx.TimeoutException]) -> Iterat
             yield
     except TimeoutError:
         raise error("") from None
+
+
+async def _sent(connection: Connection, data: bytes) -> bool:
+    """
+    Send *data*; return whether all of it went out.
+
+    A server may refuse a request before it has read it, and close. What it said is here to be read then: a status says
+    more than that the connection broke, and httpx reads it too. If there is nothing, reading fails.
+    """
+    try:
+        await connection.send(data)
+    except httpx.WriteError:
+        return False
+    return True
 
 
 async def _next(connection: Connection, answer: Answer) -> bytes:

@@ -14,10 +14,10 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from anyio.abc import SocketAttribute
+from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.tls import TLSStream
 
-from sessionfsm.errors import BrokenAnswer, ConnectFailed, ConnectionLost, DeadlineExceeded, ILinkError
+from sessionfsm.errors import BrokenAnswer, ConnectFailed, ConnectionLost, DeadlineExceeded, ILinkError, StatusError
 from sessionfsm.ilink import ILinkClient, Lane, LaneTransport, default_http_client
 from sessionfsm.ilink.fast_lane import FastLane
 from sessionfsm.ilink.lanes import StockLane
@@ -237,6 +237,36 @@ async def test_a_half_closed_connection_is_noticed_before_a_request_is_written(s
             await ilink.get_updates(None, deadline_s=1)
             await anyio.sleep(0.005)
         assert (server.connections, len(server.requests)) == (3, 3)
+
+
+async def test_a_request_that_is_refused_before_it_was_read() -> None:
+    """What the server said of it is heard, although writing failed; that connection is not used again."""
+    accepted: list[int] = []
+    refusal = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
+    said = refusal
+
+    async def refuse(stream: SocketStream) -> None:
+        accepted.append(1)
+        async with stream:
+            await stream.receive()
+            if said:
+                await stream.send(said)  # what was not read becomes a reset when the connection is closed
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener:
+        url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        huge = "c" * 16_000_000  # more than the system takes before anybody reads
+        async with anyio.create_task_group() as tasks, httpx.AsyncClient(transport=LaneTransport()) as http:
+            tasks.start_soon(listener.serve, refuse)
+            for number in (1, 2):
+                assert (await http.post(url, content=huge)).status_code == 413
+                assert len(accepted) == number
+            async with ILinkClient(token=TOKEN, base_url=url) as ilink:
+                with pytest.raises(StatusError, match="413"):
+                    await ilink.get_updates(Secret(huge), deadline_s=5)
+                said = b""
+                with pytest.raises(ConnectionLost):
+                    await ilink.get_updates(Secret(huge), deadline_s=5)
+            tasks.cancel_scope.cancel()
 
 
 async def test_a_connection_with_surplus_bytes_is_not_used_again(serve: Serve) -> None:
