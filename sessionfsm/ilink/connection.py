@@ -208,6 +208,8 @@ async def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> 
     """Shake hands; whatever hinders it closes the socket."""
     wrapped: socket.socket = sock
     try:
+        # Each time, as httpx does: a context may be shared with a client that has other protocols.
+        context.set_alpn_protocols(["http/1.1"])
         wrapped = over_tls = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         while True:
             try:

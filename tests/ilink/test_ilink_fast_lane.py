@@ -15,7 +15,7 @@ import anyio
 import httpx
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
-from anyio.streams.tls import TLSStream
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from sessionfsm.errors import BrokenAnswer, ConnectFailed, ConnectionLost, DeadlineExceeded, ILinkError, StatusError
 from sessionfsm.ilink import ILinkClient, Lane, LaneTransport, default_http_client
@@ -448,6 +448,7 @@ async def serve_tls(speak: Speak, **counted: list[int]) -> AsyncIterator[tuple[s
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(CERTIFICATE)
+    server_context.set_alpn_protocols(["h2", "http/1.1"])
 
     async def handle(raw: anyio.abc.SocketStream) -> None:
         counted.get("connections", []).append(1)
@@ -488,6 +489,21 @@ async def test_tls_connections_are_kept() -> None:
             assert (await ilink.get_updates(None, deadline_s=5)).has_messages
         assert len(connections) == 1
         assert [type(lane) for lane in opened(http)] == [FastLane]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_tls_says_which_protocol_will_be_spoken(fast: bool) -> None:
+    """A server that speaks HTTP/2 as well, and one that insists on being told, gets the same from each lane."""
+    agreed: list[str | None] = []
+
+    async def speak(stream: TLSStream) -> None:
+        agreed.append(stream.extra(TLSAttribute.alpn_protocol))
+        await stream.send(ANSWER)
+
+    async with serve_tls(speak) as (url, context), over(context, fast=fast) as http:
+        context.set_alpn_protocols(["h2", "http/1.1"])  # as another client that has the same context may
+        assert (await ILinkClient(token=TOKEN, base_url=url, http=http).get_updates(None, deadline_s=5)).has_messages
+        assert agreed == ["http/1.1"]
 
 
 @pytest.mark.parametrize("fast", [True, False])
