@@ -210,6 +210,8 @@ async def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> 
     try:
         # Each time, as httpx does: a context may be shared with a client that has other protocols.
         context.set_alpn_protocols(["http/1.1"])
+        # A reset by now would be found by wrap_socket() as well, but it leaves the descriptor to the garbage collector.
+        _check(sock)
         wrapped = over_tls = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         while True:
             try:
@@ -279,13 +281,18 @@ async def _connected_to(address: _Address) -> socket.socket:
             sock.connect(where)
         except BlockingIOError:
             await anyio.wait_writable(sock)
-            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise OSError(code, os.strerror(code)) from None
+            _check(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _check(sock: socket.socket) -> None:
+    """Raise what has become of *sock* since it was last asked."""
+    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code)) from None
 
 
 def _words(exc: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import struct
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,6 +20,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from sessionfsm.errors import BrokenAnswer, ConnectFailed, ConnectionLost, DeadlineExceeded, ILinkError, StatusError
 from sessionfsm.ilink import ILinkClient, Lane, LaneTransport, default_http_client
+from sessionfsm.ilink.connection import _with_tls
 from sessionfsm.ilink.fast_lane import FastLane
 from sessionfsm.ilink.lanes import StockLane
 from sessionfsm.secret import Secret
@@ -567,6 +569,22 @@ async def test_a_handshake_that_hangs_ends_with_the_deadline() -> None:
         async with ILinkClient(token=TOKEN, base_url=url) as ilink:
             with pytest.raises(DeadlineExceeded):
                 await ilink.get_updates(None, deadline_s=0.05)
+
+
+async def test_a_connection_that_is_reset_before_the_handshake_is_closed(open_files: Callable[[], int]) -> None:
+    """As overloaded servers do it; no descriptor is left for the garbage collector, which would warn of it."""
+    context = ssl.create_default_context()
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sock:
+        sock.setblocking(False)
+        accepted, _ = server.accept()
+        before = open_files()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        with pytest.raises(ConnectionResetError) as caught:
+            await _with_tls(sock, context, "127.0.0.1")
+        assert sock.fileno() < 0
+        assert open_files() == before - 2
+        assert caught.value.__traceback__ is not None  # its frames would keep the descriptor open
 
 
 async def test_a_tls_server_that_never_stops_leaves_others_their_turn() -> None:
