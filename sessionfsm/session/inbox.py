@@ -263,17 +263,20 @@ class Inbox:
             logger.error("message %d is parked after %d attempts: %s", stored.number, attempts, words)
         else:
             logger.warning("message %d failed, attempt %d of %d: %s", stored.number, attempts, ATTEMPTS, words)
-        is_open = True
+        is_open, noted = True, False
         try:
             with self._call() as call:
                 is_open = await self._writer.ask(math.inf, self._store.failed, stored.number, words, park=park)
+                noted = True
             if call.cancelled_caught:
                 raise StoreError("the store did not answer before the end")
         except StoreError as trouble:
             logger.warning("the failure of message %d could not be noted: %s", stored.number, trouble)
-            # Not parked: it comes again, and the store is asked again.
-            park, attempts = False, min(attempts, ATTEMPTS - 1)
         finally:
+            if not noted:
+                # Not parked, as far as is known: it comes again, and the store is asked again. Also if whoever waits
+                # for the store is cancelled, since the inbox may go on without them.
+                park, attempts = False, min(attempts, ATTEMPTS - 1)
             if is_open and park and self.on_parked is not None:
                 self.on_parked()
             if is_open and not park:

@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from sessionfsm import MemoryStore, SQLiteStore, Stored, StoreError
-from sessionfsm.session.inbox import Inbox
+from sessionfsm.session.inbox import ATTEMPTS, Inbox
 from sessionfsm.store import AccountLocks, Batch, Incoming, StoreWriter, run_inline
 from sessionfsm.store.writer import LAZY_S, LOOK_S
 
@@ -141,6 +141,30 @@ async def test_what_is_being_marked_is_not_handed_out_again_when_everything_is_r
         inbox.close()
     assert handled == [1, 2]
     assert store.pending(ACCOUNT) == []
+
+
+async def test_who_is_cancelled_while_a_message_is_parked_loses_nothing() -> None:
+    """The store may never have heard of it: the message is still its sender's next one, and comes to the others."""
+    store, parked = MemoryStore(), list[int]()
+    ((first, _),) = [answer.new for answer in store.commit([batch("1", "2")])]
+    for _ in range(ATTEMPTS - 1):
+        store.failed(first.number, "x", park=False)
+
+    async def run(function: Any, *args: Any, **kwargs: Any) -> Any:
+        if function == store.failed:
+            await anyio.sleep_forever()  # others are before it, so that it is dropped
+        return function(*args, **kwargs)
+
+    inbox = Inbox(StoreWriter(store, run), ACCOUNT)
+    inbox.on_parked = lambda: parked.append(1)
+    for _ in range(2):
+        with anyio.fail_after(60):
+            stored = await inbox.next()
+        assert stored is not None
+        assert stored.number == first.number
+        with anyio.move_on_after(1):
+            await inbox.failed(stored, ValueError())
+        assert parked == []
 
 
 async def test_a_store_that_cannot_be_read_is_asked_every_few_seconds_however_many_wait(
