@@ -68,6 +68,7 @@ HttpClient: TypeAlias = httpx.AsyncClient
 _Key: TypeAlias = "tuple[str, Origin | None]"  # kind, and where to unless the owner has one server only
 
 _DEFAULT_LANE = Lane(None, "send")
+_STOCK_EXTENSIONS = frozenset({"sni_hostname", "target", "trace"})
 _FAST_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -117,8 +118,10 @@ class LaneTransport(httpx.AsyncBaseTransport):
         """Send *request* on its lane."""
         url = request.url
         lane = request.extensions.get(LANE, _DEFAULT_LANE)
-        # What fast lanes do not do: a body whose length is not known yet, an answer that may have a length and no body.
+        # What fast lanes do not do: a body whose length is not known yet, an answer that may have a length and no body,
+        # and what httpx may be asked to do in another way.
         plain = request.method in _FAST_METHODS and "Transfer-Encoding" not in request.headers
+        plain = plain and _STOCK_EXTENSIONS.isdisjoint(request.extensions)
         opened = await self.opened(lane, Origin(url.raw_scheme, url.raw_host, url.port), url, fast=plain)
         if isinstance(opened, FastLane):
             return await opened.handle(request)

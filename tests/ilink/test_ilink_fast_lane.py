@@ -623,6 +623,27 @@ async def test_other_requests_are_served_as_well(serve: Serve) -> None:
         assert [type(lane) for lane in opened(http)] == [StockLane]
 
 
+async def test_what_httpx_is_asked_to_do_in_another_way_it_does(serve: Serve) -> None:
+    """Extensions of a request that a hook has set, such as one that traces it, are not silently passed over."""
+    seen: list[str] = []
+
+    async def trace(event: str, _: object) -> None:
+        seen.append(event)
+
+    async def mark(request: httpx.Request) -> None:
+        request.extensions = {**request.extensions, "trace": trace, "target": b"/elsewhere"}
+
+    http = default_http_client()
+    http.event_hooks = {"request": [mark]}
+    async with serve(idle) as server, http, ILinkClient(token=TOKEN, base_url=server.url, http=http) as ilink:
+        for _ in range(2):
+            assert (await ilink.get_updates(None, deadline_s=1)).has_messages
+        assert [type(lane) for lane in opened(http)] == [StockLane]
+        assert all(request.startswith(b"POST /elsewhere HTTP/1.1") for request in server.requests)
+        assert server.connections == 1
+    assert "http11.send_request_headers.started" in seen
+
+
 async def test_the_limits_of_a_request_are_kept(serve: Serve) -> None:
     """Each kind of timeout is raised as httpx raises it, and the lane works afterwards."""
 
