@@ -219,17 +219,21 @@ class Inbox:
         try:
             # After the end the writer may be gone before it has come to that.
             if self._ended or len(marks) >= _UNMARKED or not self._writer.soon(marks):
-                await self.mark()
+                told = await self.mark()
+                while not told and len(marks) >= _UNMARKED and not self._ended:  # else a kill would cost ever more
+                    with self._call():
+                        await anyio.sleep(_STORE_RETRY_S)
+                        told = await self.mark()
             if not self._finished % _TURN:
                 await anyio.lowlevel.checkpoint()
             comes_back = True  # for the next one: nobody else is woken for that
         finally:
             self._release(stored, wake=self._draining or not comes_back)
 
-    async def mark(self) -> None:
-        """Tell the store now what was handled. What it cannot take is told again the next time."""
+    async def mark(self) -> bool:
+        """Tell the store now what was handled; return whether it knows. What it cannot take is told again later."""
         if not self._marks:
-            return
+            return True
         numbers, told = self._marks.begin(), False
         try:
             with self._call() as call:
@@ -241,6 +245,7 @@ class Inbox:
             logger.debug("%s: %d handled messages could not be marked: %s", self._account, len(numbers), error)
         finally:
             self._marks.end(numbers, told=told)
+        return told
 
     async def mark_last(self) -> None:
         """The same for whoever is cut off, and in a hurry: nobody is here to tell the store later."""

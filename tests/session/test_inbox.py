@@ -167,6 +167,45 @@ async def test_who_is_cancelled_while_a_message_is_parked_loses_nothing() -> Non
         assert parked == []
 
 
+async def test_a_store_that_takes_no_marks_gets_no_more_than_two_hundred_to_wait_for() -> None:
+    """A full disk can still be read: were all that is in it handled, all of it would come twice after a kill."""
+    store, well, handled = MemoryStore(), False, list[int]()
+    store.commit([batch(*map(str, range(1000)))])
+
+    async def run(function: Any, *args: Any, **kwargs: Any) -> Any:
+        await anyio.lowlevel.checkpoint()
+        if function == store.done and not well:
+            raise StoreError("no")
+        return function(*args, **kwargs)
+
+    writer = StoreWriter(store, run)
+    inbox = Inbox(writer, ACCOUNT)
+
+    async def handle() -> None:
+        while (stored := await inbox.next()) is not None:
+            handled.append(stored.number)
+            await inbox.done(stored)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(writer.work)
+        async with anyio.create_task_group() as handlers:
+            handlers.start_soon(handle)
+            await anyio.sleep(100)
+            assert handled == list(range(1, 201))
+            well = True
+            await anyio.sleep(20)
+            assert handled == list(range(1, 1001))
+            await inbox.mark()
+            assert store.pending(ACCOUNT, after=0, limit=1000) == []
+            well = False
+            store.commit([batch(*(f"more {number}" for number in range(1000)))])
+            inbox.recheck()
+            await anyio.sleep(100)
+            assert len(handled) == 1200
+            inbox.end()  # nobody waits for it then
+        group.cancel_scope.cancel()
+
+
 async def test_a_store_that_cannot_be_read_is_asked_every_few_seconds_however_many_wait(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
