@@ -20,7 +20,6 @@ from sessionfsm.store import (
     Credentials,
     CredentialStore,
     MemoryCredentials,
-    MemoryStore,
     Runner,
     Store,
     StoreThread,
@@ -28,6 +27,7 @@ from sessionfsm.store import (
     run_inline,
 )
 
+from .arguments import check_credentials, machine_of, writer_of
 from .delivery import HANDLER_LIMIT_S, check_handler, check_limits
 from .fleet import Fleet
 from .following import Following
@@ -105,16 +105,14 @@ class SessionManager:
         renewals_per_s: float = RENEWALS_PER_S,
         raise_descriptor_limit: bool = False,
     ) -> None:
-        if writer is not None and (store is not None or run_store is not None):
-            raise DefinitionError("pass writer= or store= and run_store=, not both: a writer has its own store")
-        if machine is not None and policy is not None:
-            raise DefinitionError("pass policy= or machine=, not both: a machine has its own policy")
+        check_credentials(credentials)
+        check_base_url(DEFAULT_BASE_URL, allow_hosts)  # which looks at allow_hosts
         self._own_writer = writer is None
-        self._writer = writer or StoreWriter(store if store is not None else MemoryStore(), run_store)
+        self._writer = writer_of(store, run_store, writer)
         self._http = http
         self._allow_hosts = tuple(allow_hosts)
         self._fleet = Fleet(
-            machine=machine if machine is not None else Machine(policy),
+            machine=machine_of(policy, machine),
             writer=self._writer,
             credentials=credentials,
             limiter=RenewalLimiter(renewals_per_s),

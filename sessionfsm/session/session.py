@@ -22,7 +22,6 @@ from sessionfsm.store import (
     Committed,
     Credentials,
     CredentialStore,
-    MemoryStore,
     MessageState,
     Runner,
     Store,
@@ -30,7 +29,8 @@ from sessionfsm.store import (
     StoreWriter,
 )
 
-from .delivery import HANDLER_LIMIT_S, Delivery, Handler, check_limits, message_of
+from .arguments import check_credentials, machine_of, writer_of
+from .delivery import HANDLER_LIMIT_S, Delivery, Handler, check_handler, check_limits, message_of
 from .driver import Driver, OwnOperation, WaitLength
 from .health import Health
 from .inbox import Inbox
@@ -124,6 +124,7 @@ class Session:
         gate: Gate | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        check_credentials(credentials)
         if token is None:
             login = _stored_login(credentials, account)
             secret, base_url = login.token, base_url or login.base_url
@@ -139,14 +140,9 @@ class Session:
             http=http,
             bot_agent=bot_agent,
         )
-        if writer is not None and (store is not None or run_store is not None):
-            raise DefinitionError("pass writer= or store= and run_store=, not both: a writer has its own store")
         self._own_writer = writer is None
-        self._writer = writer or StoreWriter(store if store is not None else MemoryStore(), run_store)
-        if machine is None:
-            machine = Machine(policy)
-        elif policy is not None:
-            raise DefinitionError("pass policy= or machine=, not both: a machine has its own policy")
+        self._writer = writer_of(store, run_store, writer)
+        machine = machine_of(policy, machine)
         observers = tuple(observers)
         witnesses = [observer for observer in observers if isinstance(observer, Witness)]
         name = account_id(secret)
@@ -419,8 +415,10 @@ class Session:
         :class:`SystemExit` counts as raising: argparse raises it for a wrong word, which a user may have written.
 
         Raises:
-            DefinitionError: If *at_once* is below 1, *limit_s* is not above 0, or the handler is no async function.
+            DefinitionError: If *at_once* is below 1, *limit_s* is not above 0, or the handler is no async function of
+                one argument.
         """
+        check_handler(handler, "message")
         check_limits(at_once, limit_s)
         await self._deliver(handler, at_once=at_once, limit_s=limit_s)
 

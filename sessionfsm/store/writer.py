@@ -91,7 +91,7 @@ class StoreWriter:
     Writes to a store for one session, or for many that share it.
 
     While one transaction is on its way to the disk, everything that sessions want written collects, and goes in the
-    next one. If that fails each session's share is tried alone, so that nobody suffers for another's.
+    next one. If a commit fails each session's share is tried alone, so that nobody suffers for another's.
 
     .. code-block:: python
 

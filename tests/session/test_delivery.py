@@ -198,6 +198,18 @@ async def test_a_flood_from_one_sender_whose_handler_hangs_does_not_hide_the_oth
         group.cancel_scope.cancel()
 
 
+async def test_a_handler_of_other_arguments_is_refused_before_any_message_fails_on_it() -> None:
+    """One that was written for a manager, or is called on the spot, is no reason to park messages."""
+
+    async def of_a_manager(session: object, message: Message) -> None:
+        """It takes one too many."""
+
+    async with world() as w:
+        for handler in (of_a_manager, None, 5):
+            with pytest.raises(DefinitionError, match="write 'async def handler\\(message\\)'"):
+                await w.session.deliver(handler)  # type: ignore[arg-type]
+
+
 async def test_a_message_that_keeps_failing_is_parked_visibly_after_five_attempts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

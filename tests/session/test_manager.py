@@ -1,6 +1,8 @@
 """Many accounts in one process: isolation, restarts with reasons, add, remove and replace, stop, status."""
 
 import traceback
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -703,6 +705,16 @@ def test_arguments_that_contradict_each_other_are_refused() -> None:
         SessionManager(policy=Policy(), machine=Machine())
     with pytest.raises(DefinitionError, match="pass writer= or store="):
         SessionManager(store=MemoryStore(), writer=StoreWriter(MemoryStore()))
+    given: dict[str, Any]
+    for given, words in (
+        ({"store": "messages.db"}, "store is a path; write store=SQLiteStore"),
+        ({"credentials": Path("folder")}, "credentials is a path; write credentials=CredentialFolder"),
+        ({"allow_hosts": "bots.example.com"}, "allow_hosts is a collection of hosts"),
+    ):
+        with pytest.raises(DefinitionError, match=words):
+            SessionManager(**given)
+        with pytest.raises(DefinitionError, match=words):
+            Session(token=token_of(0), base_url=URL, **given)
 
 
 def test_what_is_refused_leaves_no_token_in_a_traceback() -> None:
