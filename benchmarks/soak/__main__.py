@@ -34,6 +34,7 @@ _START_PER_S = 20.0
 _GROWTH = 0.05
 _MESSAGES_PER_S = {"block": 1.0, "raise": 1.0, "flood": 20.0}
 """What the handlers of sessions 0, 1 and 2 do in the end, and how many messages they get for it."""
+_LATE = ("client_late_s", "client_gc_s", "server_late_s", "server_gc_s")
 _RENEWALS_SEEN = 1.25
 """What is let through evenly is sent, and seen, less evenly: also in what both event loops were late by."""
 
@@ -54,7 +55,8 @@ class Soak:
         every_s: How often each session gets a message.
         aside_s: How long it is measured what others notice of handlers that misbehave, and before that without them.
         backend: What the manager runs on.
-        late: By how many seconds the event loops of client and server were late, at most.
+        late: By how many seconds the event loops of client and server were late, at most; and how long one collection
+            of garbage took in either.
     """
 
     sessions: int
@@ -65,7 +67,7 @@ class Soak:
     samples: list[dict[str, Any]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
-    late: dict[str, float] = field(default_factory=lambda: {"client": 0.0, "server": 0.0})
+    late: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_LATE, 0.0))
 
     def run(self) -> None:
         """Do all of it."""
@@ -90,7 +92,8 @@ class Soak:
         if verdict["violations"]:
             self.wrong.append(f"{verdict['violations']} violations on the wire: {verdict['shown'][:3]}")
         self.found["late_s"] = self.late
-        if verdict["most_renewals"] > RENEWALS_PER_S * (_RENEWALS_SEEN + sum(self.late.values())):
+        late_s = self.late["client_late_s"] + self.late["server_late_s"]
+        if verdict["most_renewals"] > RENEWALS_PER_S * (_RENEWALS_SEEN + late_s):
             self.wrong.append(f"{verdict['most_renewals']} renewals came within a second")
         if verdict["judged"] != self.sessions:
             self.wrong.append(f"{verdict['judged']} sessions were seen on the wire")
@@ -147,9 +150,11 @@ class Soak:
         self.found.setdefault("latencies", []).extend(found.pop("latencies_ms"))
         self._note(found, "client")
 
-    def _note(self, found: dict[str, Any], who: str) -> float:
-        self.late[who] = max(self.late[who], found["late_s"])
-        return float(found["late_s"])
+    def _note(self, found: dict[str, Any], who: str) -> dict[str, float]:
+        late = {f"{who}_{what}": float(found[what]) for what in ("late_s", "gc_s")}
+        for name, most_s in late.items():
+            self.late[name] = max(self.late[name], most_s)
+        return late
 
     def _whole(self, when: str, without: Sequence[int] = ()) -> None:
         """Wait until every message has come; note what has not."""
@@ -207,11 +212,8 @@ class Soak:
         self._server("sample")
         time.sleep(self.aside_s)
         client = self._client("sample")
-        late = {
-            "client_late": self._note(client, "client"),
-            "server_late": self._note(self._server("sample"), "server"),
-        }
-        return quantiles(client["latencies_ms"]) | {name: 1000 * late_s for name, late_s in late.items()}
+        late = self._note(client, "client") | self._note(self._server("sample"), "server")
+        return quantiles(client["latencies_ms"]) | late
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
@@ -237,6 +239,8 @@ def main() -> int:
     parser.add_argument("--backend", choices=list(BACKENDS), default="asyncio")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write what was found there as well")
     args = parser.parse_args()
+    if args.minutes * 60 < 4 * _SAMPLE_S:
+        parser.error(f"--minutes is too short: memory is looked at every {_SAMPLE_S:g} s, twice in the second half")
     if args.minutes * 60 < 2 * args.every:
         parser.error(
             "--minutes is too short: each session has its first message in the first half, before growth is seen"

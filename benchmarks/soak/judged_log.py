@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from sessionfsm.lifecycle import Policy
@@ -43,6 +44,7 @@ class JudgedLog(WireLog):
         self.wrongs = 0
         self.most_renewals = 0
         self.unread = 0
+        self._reset_s = -math.inf
 
     def open(self, *, account: str, endpoint: str, now: float, deviations: tuple[str, ...] = ()) -> Exchange:
         entry = super().open(account=account, endpoint=endpoint, now=now, deviations=deviations)
@@ -56,15 +58,19 @@ class JudgedLog(WireLog):
         return entry
 
     def close(self, entry: Exchange, *, now: float, aborted: bool = False) -> None:
-        super().close(entry, now=now, aborted=aborted)
+        before_the_reset = entry.ended_s is None and not aborted and entry.started_s < self._reset_s
+        self.unread += before_the_reset  # it was answered on a connection that is no more
+        super().close(entry, now=now, aborted=aborted or before_the_reset)
         self._judge_before_last(entry.account)
 
     def reset(self, *, now: float, late_s: float) -> None:
         """
         Every connection is being reset: what was answered on one in the last *late_s* seconds may not have been read.
 
-        A client that reads a little late finds the reset, and the answer gone: nobody can blame it for that.
+        A client that reads a little late finds the reset, and the answer gone: nobody can blame it for that. Nor does
+        anybody read what is answered afterwards to a request from before.
         """
+        self._reset_s = now
         for waiting in self._unjudged.values():
             for entry in waiting:
                 if entry.ended_s is not None and entry.ended_s >= now - late_s and not entry.aborted:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import time
+from typing import Any
+
 import anyio
 
 __all__ = ["Lateness"]
@@ -13,21 +17,28 @@ class Lateness:
     """
     Wakes up again and again, and notes how late.
 
-    Attributes:
-        most_s: The most since :meth:`take` was called last.
+    The garbage collector, which stops everything, is watched as well.
     """
 
     def __init__(self) -> None:
-        self.most_s = 0.0
+        self._late_s = self._gc_s = self._gc_began_s = 0.0
+        gc.callbacks.append(self._collects)
 
-    def take(self) -> float:
-        """Return the most since the last time."""
-        most_s, self.most_s = self.most_s, 0.0
-        return most_s
+    def take(self) -> dict[str, float]:
+        """Return how late it was, and how long one collection took, at most since the last time."""
+        found = {"late_s": self._late_s, "gc_s": self._gc_s}
+        self._late_s = self._gc_s = 0.0
+        return found
+
+    def _collects(self, phase: str, _: dict[str, Any]) -> None:
+        if phase == "start":
+            self._gc_began_s = time.perf_counter()
+        else:
+            self._gc_s = max(self._gc_s, time.perf_counter() - self._gc_began_s)
 
     async def run(self) -> None:
         """Watch, until this is cancelled."""
         while True:
             due_s = anyio.current_time() + _BEAT_S
             await anyio.sleep_until(due_s)
-            self.most_s = max(self.most_s, anyio.current_time() - due_s)
+            self._late_s = max(self._late_s, anyio.current_time() - due_s)

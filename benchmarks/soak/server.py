@@ -122,7 +122,7 @@ class Trouble:
             "expired": self.expired,
             "requests": self.log.count,
             "cpu_s": time.process_time(),
-            "late_s": self.lateness.take(),
+            **self.lateness.take(),
         }
 
     def serials(self) -> dict[str, Any]:

@@ -75,6 +75,12 @@ def test_an_answer_that_a_reset_has_taken_back_is_no_loss() -> None:
         seen(judged, "getupdates", 11.0, 40.0, "empty")
         verdict = judged.verdict()
         assert (verdict["violations"], verdict["unread"]) == (violations, 1 - violations)
+    judged = log()
+    lost = seen(judged, "getupdates", 0.2, None, "-14")
+    judged.reset(now=10.0, late_s=5.0)
+    judged.close(lost, now=10.5)
+    seen(judged, "getupdates", 11.0, 40.0, "empty")
+    assert judged.verdict()["violations"] == 0, "answered after the reset, on a connection that is no more"
 
 
 def test_two_polls_at_once_and_odd_requests_are_found() -> None:
