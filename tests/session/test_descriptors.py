@@ -116,15 +116,17 @@ async def test_of_all_that_are_stored_it_is_said_once(limits: Limits, caplog: py
 
 @pytest.mark.anyio
 async def test_a_freeze_is_for_whoever_asks_for_it() -> None:
-    """No session freezes anything by itself; asked for, what is there is out of the collector's sight."""
+    """No session touches the collector by itself; asked for, it does not see what is there, and rarely looks at all."""
     import gc
 
-    before = gc.get_freeze_count()
+    before, threshold = gc.get_freeze_count(), gc.get_threshold()
     async with fleet(3) as w:
         await w.manager.wait_started()
-        assert gc.get_freeze_count() == before
+        assert (gc.get_freeze_count(), gc.get_threshold()) == (before, threshold)
         try:
             w.manager.freeze()
             assert gc.get_freeze_count() > before
+            assert gc.get_threshold() == (*threshold[:2], 1000)
         finally:
             gc.unfreeze()
+            gc.set_threshold(*threshold)
