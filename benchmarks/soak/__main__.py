@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare.pipe import Child, ChildFailed
+from benchmarks.compare.report import machine
 from benchmarks.compare.worker import BACKENDS
 from sessionfsm.session.limiter import RENEWALS_PER_S
 
@@ -254,7 +255,8 @@ def main() -> int:
         soak.wrong.append(str(error))
     if "latencies" in soak.found:
         soak.found["delivery_ms"] = quantiles(soak.found.pop("latencies"))
-    text = json.dumps({"wrong": soak.wrong, **soak.found}, indent=2)
+    asked = {"sessions": args.sessions, "minutes": args.minutes, "every_s": args.every, "backend": args.backend}
+    text = json.dumps({"wrong": soak.wrong, "asked": asked, "machine": machine(), **soak.found}, indent=1)
     print(text)
     if args.output is not None:
         args.output.write_text(text + "\n")

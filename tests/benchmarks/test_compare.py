@@ -73,6 +73,19 @@ def test_a_child_that_ends_or_fails_is_an_error_that_says_which_command() -> Non
             child.heard("wave", 20.0)
 
 
+def test_cells_are_added_to_those_that_are_stored() -> None:
+    """A matrix can be measured in parts: what is new takes the place of the old, and what was not measured does not."""
+
+    def cell(backend: str, sessions: int, **more: Any) -> dict[str, Any]:
+        return {"backend": backend, "tls": False, "sessions": sessions, "rows": {}, **more}
+
+    old, new, missing = cell("trio", 100), cell("trio", 100, rows={"ours": {}}), cell("trio", 1000, missing="no time")
+    kept = cell("trio", 1000)
+    first = cell("asyncio", 1)
+    assert command.added([old, kept], [new, missing, first]) == [first, new, kept]
+    assert command.added([], [missing]) == [missing]
+
+
 def _rows(**cycle_us: float) -> dict[str, dict[str, Any]]:
     return {name.replace("_", " "): {"cycle_us": value} for name, value in cycle_us.items()}
 
