@@ -47,19 +47,24 @@ async def ours(world: World) -> AsyncIterator[Live]:
 
 @asynccontextmanager
 async def manager(world: World) -> AsyncIterator[Live]:
-    """A session is an account of a manager."""
+    """A session is an account of a manager, which lives in the first one's task: whoever cancels all cancels it too."""
     locks = AccountLocks(world.folder / "locks")
+    made, fleets = anyio.Event(), list[SessionManager]()
 
     async def handle(_: Session, message: Message) -> None:
         world.arrived(message.text)
 
     with closing(SQLiteStore(world.folder / "store.db", locks=locks)) as store:
-        async with SessionManager(store=store) as fleet, anyio.create_task_group() as group:
-            group.start_soon(fleet.deliver, handle)
 
-            async def live(number: int) -> None:
-                fleet.add(token(number), base_url=world.base_url)
+        async def live(number: int) -> None:
+            if number:
+                await made.wait()
+                fleets[0].add(token(number), base_url=world.base_url)
                 await anyio.sleep_forever()
+            async with SessionManager(store=store) as fleet:
+                fleet.add(token(number), base_url=world.base_url)
+                fleets.append(fleet)
+                made.set()
+                await fleet.deliver(handle)
 
-            yield live
-            group.cancel_scope.cancel()
+        yield live
