@@ -249,6 +249,8 @@ class Inbox:
 
     async def mark_last(self) -> None:
         """The same for whoever is cut off, and in a hurry: nobody is here to tell the store later."""
+        if not self._marks:
+            return
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + LAST_S):
             await self.mark()
         if self._marks:
