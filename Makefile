@@ -27,8 +27,8 @@ setup: $(READY)  ## prepare .venv (the other targets do it when it is needed)
 demo: $(READY)  ## watch sessions fall and come back on a simulated server (ARGS="...")
 	@$(BIN)/sessionfsm demo $(ARGS)
 
-test: $(READY)  ## run the tests on two cores (ARGS="-k name"; a debugger needs ARGS="-n 0")
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(READY)  ## run the tests in three processes (ARGS="-k name"; a debugger needs ARGS="-n 0")
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Each part has an end, ten minutes at most in all; what is not decided by then has failed, and says so.
 prove: $(READY)  ## prove for every policy by z3, check by cvc5 and SPIN; proof/ keeps it (ARGS="FOLDER")
