@@ -114,6 +114,11 @@ class ILinkClient:
         self._single_use: dict[Literal["poll", "send"], int] = {"poll": 0, "send": 0}
         self._closed = False
 
+    @property
+    def base_url(self) -> str:
+        """Where the server is that requests go to now, with a slash at the end."""
+        return self._base_url
+
     def __repr__(self) -> str:
         return f"ILinkClient(base_url={self._base_url!r})"
 

@@ -153,6 +153,7 @@ class Tally:
         return each.has_polled
 
     def _is_polling(self, each: Supervisor) -> bool:
+        """Tell whether it is; and note how long its polls may take by now, which a hint may have changed."""
         if not each.has_polled or each.counted_state != _ACTIVE or each.session is None:
             return False
         self._deadline_s = min(self._deadline_s, each.session._driver.operations.poll_deadline_s)

@@ -91,7 +91,6 @@ class Operations:
         committed: Called with the answer to every commit that brought messages.
         recheck: Called when the store may hold messages that no answer has told of.
         token: What the client authenticates with, to notice when there is another.
-        base_url: Where the client's server is, for the gate.
         gate: Awaited before each renewal, each poll on a new connection, and the goodbye; no deadline runs meanwhile.
         cursor: Where the next poll goes on.
         last_poll_s: When the last poll was started.
@@ -108,7 +107,6 @@ class Operations:
     committed: Callable[[Committed], None]
     recheck: Callable[[], None]
     token: Secret
-    base_url: str
     gate: Gate | None = None
     cursor: Secret | None = None
     last_poll_s: float = -math.inf
@@ -137,7 +135,7 @@ class Operations:
         if command.pace_s:  # the exchange itself lets others run
             await anyio.sleep_until(self.last_poll_s + command.pace_s)
         if command.fresh and self.gate is not None:
-            await self.gate(self.base_url)
+            await self.gate(self.client.base_url)
         started = self.last_poll_s = self.under_way_s = anyio.current_time()
         deadline = started + self.poll_deadline_s
         try:
@@ -225,7 +223,7 @@ class Operations:
             self.trouble = "the store left no time for the renewal"
             return Seen(outcome=StoreFailed(), started_s=None, held_s=0.0, detail=self.trouble)
         if self.gate is not None:
-            await self.gate(self.base_url)
+            await self.gate(self.client.base_url)
         started = self.under_way_s = anyio.current_time()
         try:
             await self.client.notify_start(deadline_s=left_s)
@@ -277,7 +275,7 @@ class Operations:
         by = anyio.current_time() + deadline_s
         if self.gate is not None:
             with anyio.CancelScope(deadline=by) as turn:
-                await self.gate(self.base_url)
+                await self.gate(self.client.base_url)
             if turn.cancelled_caught:
                 return
         await self.client.notify_stop(deadline_s=max(by - anyio.current_time(), 0.0))
@@ -382,7 +380,6 @@ class Operations:
                 store.release(before if adopted else account)
         logger.warning("%s: other credentials were found and are used now (account %s)", before, account)
         self.account, self.token, self.cursor, self._hint_ms = account, found.token, cursor, None
-        self.base_url = found.base_url
         return True
 
     def _say_once(self, words: str) -> None:

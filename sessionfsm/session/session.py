@@ -161,7 +161,6 @@ class Session:
                 committed=self._committed,
                 recheck=self._inbox.recheck,
                 token=secret,
-                base_url=DEFAULT_BASE_URL if base_url is None else base_url,
                 gate=gate,
             ),
             self._inbox,

@@ -14,7 +14,6 @@ is the one step that counts.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shlex
@@ -32,9 +31,9 @@ from sessionfsm.errors import CredentialsExposed, StoreError
 from sessionfsm.identity import account_id
 from sessionfsm.secret import Secret
 
-from .credential_index import CredentialIndex
+from .credential_index import CredentialIndex, age
 from .credentials import Credentials
-from .files import file_name, lock_file, make_private_folder, read_file, sync_folder, write_file
+from .files import file_name, lock_file, make_private_folder, read_file, sync_folder, way_out, write_file
 from .places import credentials_folder
 
 __all__ = ["CredentialFolder"]
@@ -124,7 +123,7 @@ class CredentialFolder:
             else:
                 if other is not None and other.token is not None and other.user_id == record.user_id:
                     others.append(other)
-        return max([record, *others], key=_age).credentials()
+        return max([record, *others], key=age).credentials()
 
     def save(self, credentials: Credentials) -> list[str]:
         """
@@ -192,7 +191,7 @@ class CredentialFolder:
         last: dict[str, _Record] = {}
         for record in found.values():
             if record is not None and record.token is not None and record.user_id:
-                last[record.user_id] = max(record, last.get(record.user_id, record), key=_age)
+                last[record.user_id] = max(record, last.get(record.user_id, record), key=age)
         return sorted(
             account
             for account, record in found.items()
@@ -329,12 +328,7 @@ class CredentialFolder:
             lock.release()
 
     def _failed(self, verb: str, path: Path, error: OSError) -> StoreError:
-        way_out = _way_out(error, "the folder must be yours, on a local file system that is not full")
-        return StoreError(f"{path} cannot {verb}: {error.strerror or error}; {way_out}")
-
-
-def _age(record: _Record) -> tuple[float, str]:
-    return record.saved_at, record.account
+        return StoreError(f"{path} cannot {verb}: {error.strerror or error}; {way_out(error)}")
 
 
 def _account_of(path: Path) -> str | None:
@@ -355,8 +349,8 @@ def _load(path: Path) -> _Record | CredentialsExposed | StoreError | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        way_out = _way_out(error, "remove what is there, and log in again")
-        return _unusable(path, f"cannot be read: {error.strerror or error}; {way_out}")
+        then = way_out(error, "remove what is there, and log in again")
+        return _unusable(path, f"cannot be read: {error.strerror or error}; {then}")
     exposed = _exposed(path, about, "600")
     if exposed is not None:
         return exposed
@@ -374,13 +368,6 @@ def _load(path: Path) -> _Record | CredentialsExposed | StoreError | None:
     return record
 
 
-def _way_out(error: OSError, otherwise: str) -> str:
-    """Return what to do about it: nothing is wrong with what is stored if the process has too many files open."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "this process needs a higher limit of open files: ulimit -n, or LimitNOFILE="
-    return otherwise
-
-
 def _unusable(path: Path, why: str) -> StoreError:
     return StoreError(f"the credentials in {path} {why}")
 
@@ -390,8 +377,7 @@ def _store(path: Path, new: Path, record: _Record) -> str | None:
     try:
         write_file(path, new, msgspec.json.encode(record, enc_hook=_reveal), durable=True)
     except OSError as error:
-        way_out = _way_out(error, "the folder must be yours, on a local file system that is not full")
-        return f"{error.strerror or error}; {way_out}"
+        return f"{error.strerror or error}; {way_out(error)}"
     except ValueError:
         return "half a surrogate pair is in them; log in again"
     return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["CredentialIndex", "Entry"]
+__all__ = ["CredentialIndex", "Entry", "age"]
 
 _RACY_S = 2.0
 """A folder's time of change says nothing about what happened in the same tick of the file system's clock."""
@@ -109,7 +109,7 @@ def _made(entries: Iterable[Entry]) -> _Index:
     for record in records.values():
         if record.retired_by is None and record.user_id:
             users.setdefault(record.user_id, []).append(record.account)
-            last[record.user_id] = max(record, last.get(record.user_id, record), key=_age)
+            last[record.user_id] = max(record, last.get(record.user_id, record), key=age)
     predecessors: dict[str, list[str]] = {}
     for name, record in records.items():
         end: Entry | None = record
@@ -127,5 +127,6 @@ def _made(entries: Iterable[Entry]) -> _Index:
     return _Index(users, predecessors)
 
 
-def _age(record: Entry) -> tuple[float, str]:
+def age(record: Entry) -> tuple[float, str]:
+    """Return what the later of two logins is known by: the larger."""
     return record.saved_at, record.account

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from filelock import UnixFileLock
 
-__all__ = ["file_name", "lock_file", "make_private_folder", "read_file", "sync_folder", "write_file"]
+__all__ = ["file_name", "lock_file", "make_private_folder", "read_file", "sync_folder", "way_out", "write_file"]
 
 _UNSAFE = re.compile(rb"^\.|[^A-Za-z0-9@._-]")
 _LONGEST_NAME = 200  # bytes; 255 are allowed, and a suffix comes after it
+
+
+def way_out(
+    error: OSError, otherwise: str = "the folder must be yours, on a local file system that is not full"
+) -> str:
+    """Return what to do about *error*: nothing is wrong with any file if the process has too many of them open."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "this process needs a higher limit of open files: ulimit -n, or LimitNOFILE="
+    return otherwise
 
 
 def file_name(account: str) -> str:

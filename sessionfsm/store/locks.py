@@ -15,7 +15,7 @@ import msgspec
 from sessionfsm.errors import AccountInUse, StoreError
 from sessionfsm.printable import printable
 
-from .files import file_name, make_private_folder, read_file
+from .files import file_name, make_private_folder, read_file, way_out
 from .lock_files import FilePerLock, LockFiles, NoLocks, Parts, parts_can_be_locked
 from .places import locks_folder
 
@@ -72,8 +72,7 @@ class AccountLocks:
         except OSError as error:
             path = self._locks.path(name)
             raise StoreError(
-                f"account {account} cannot be locked: {path}: {error.strerror or error}; "
-                "the folder must be yours, on a local file system that is not full"
+                f"account {account} cannot be locked: {path}: {error.strerror or error}; {way_out(error)}"
             ) from error
         if not taken:
             raise _in_use(account, self._note_path(name))

@@ -379,6 +379,20 @@ def test_what_is_no_lock_is_not_taken_for_one(folder: Path, way: str, locks: Acc
     assert str(folder) in str(caught.value)
 
 
+def test_a_process_with_too_many_open_files_is_told_of_its_limit(
+    locks: AccountLocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is wrong with the folder, and nobody is to look for it there."""
+    import errno
+
+    def fail(_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("sessionfsm.store.locks.make_private_folder", fail)
+    with pytest.raises(StoreError, match=r"cannot be locked: .*Too many open files; .* limit of open files: ulimit -n"):
+        locks.acquire(ACCOUNT)
+
+
 @pytest.mark.parametrize("name", ["ENOSYS", "EOPNOTSUPP", "ENOLCK"])
 def test_without_locks_there_is_no_lock(locks: AccountLocks, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """On a file system without locks an account is refused. A file whose presence is the lock would outlive a kill."""

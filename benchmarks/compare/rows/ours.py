@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import Any
 
 import anyio
 
@@ -35,10 +36,15 @@ async def ours(world: World) -> AsyncIterator[Live]:
             beginning = anyio.Semaphore(_BEGIN_AT_ONCE)
 
             async def live(number: int) -> None:
-                way = {"base_url": world.base_url, "writer": writer, "http": http, "machine": machine}
+                way: dict[str, Any] = {
+                    "base_url": world.base_url,
+                    "writer": writer,
+                    "http": http,
+                    "machine": machine,
+                }
                 async with AsyncExitStack() as stack:
                     async with beginning:
-                        session = await stack.enter_async_context(Session(token=token(number), **way))  # type: ignore[arg-type]
+                        session = await stack.enter_async_context(Session(token=token(number), **way))
                     async for message in session:
                         world.arrived(message.text)
 
