@@ -4,8 +4,10 @@ Ours beside the bare alternatives: what a poll, a session and a message cost.
     python -m benchmarks.compare quick     1,000 sessions, plain, asyncio: writes benchmarks/out/quick.json
     python -m benchmarks.compare check     the same, and compares its ratios with those that are stored
     python -m benchmarks.compare all       every number of sessions, plain and TLS, asyncio, uvloop and trio
+    python -m benchmarks.compare targets   nothing is measured: the stored runs beside what was aimed at
 
-With --store the results are written to benchmarks/results/, from where they are committed.
+With --store the results are written to benchmarks/results/, from where they are committed. A second run of the matrix
+stands beside the first one with --again.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from .pipe import ChildFailed
 from .ratios import losses, quick_ratios
 from .report import machine, page, plot
 from .rows import ROWS
+from .targets import targets_page
 from .worker import BACKENDS
 
 __all__ = ["main"]
@@ -36,6 +39,9 @@ __all__ = ["main"]
 _HERE = Path(__file__).parents[1]
 OUT, RESULTS = _HERE / "out", _HERE / "results"
 QUICK = Cell(sessions=1000)
+RUNS = ("all", "again")
+"""What the runs of the matrix are called."""
+
 SESSIONS = (1, 100, 1000, 10_000)
 _QUICK_EFFORT = Effort(rounds=4, waves=1, ramp_s=30.0, limit_s=30.0)
 _MESSAGES = 1500
@@ -62,6 +68,7 @@ def quick(
 
 
 def every(
+    name: str,
     sessions: Sequence[int],
     backends: Sequence[str],
     transports: Sequence[bool],
@@ -69,7 +76,7 @@ def every(
     rows: Sequence[str] = tuple(ROWS),
     budget_s: float = math.inf,
 ) -> dict[str, Any]:
-    """Return the results of every cell; one that cannot be measured here says why."""
+    """Return the results of every cell; one that cannot be measured here says why. *name* is what they are called."""
     began, cells = time.monotonic(), []
     for backend, tls, count in itertools.product(backends, transports, sessions):
         cell = Cell(sessions=count, tls=tls, backend=backend)
@@ -83,7 +90,7 @@ def every(
         # A thousand sessions may take 30 s to ramp, ten thousand 200 s.
         effort = Effort(rounds=3, waves=1, ramp_s=max(30.0, count / 50), limit_s=max(60.0, count / 30))
         cells.append(_kept(cell, measure(cell, rows=rows, effort=effort)))
-        _write(OUT / "all.json", {"machine": machine(), "cells": cells})  # what was measured is not lost
+        _write(OUT / f"{name}.json", {"machine": machine(), "cells": cells})  # what was measured is not lost
     found = {"machine": machine(), "took_s": round(time.monotonic() - began), "cells": cells}
     return found | {"alone": _alone()}
 
@@ -146,14 +153,26 @@ def _finish(found: dict[str, Any], name: str, *, store: bool) -> None:
     )
 
 
+def _targets() -> int:
+    stored = [path for name in RUNS if (path := RESULTS / f"{name}.json").exists()]
+    if not stored:
+        print("bench: nothing is stored; write: make bench ARGS=--store", file=sys.stderr)
+        return 2
+    text = targets_page([json.loads(path.read_text()) for path in stored])
+    (RESULTS / "targets.md").write_text(text)
+    print(text)
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure. The exit code is 1 if a ratio was lost, and 2 if nothing could be measured."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["quick", "check", "all"])
+    parser.add_argument("what", choices=["quick", "check", "all", "targets"])
     parser.add_argument("--store", action="store_true", help="write to benchmarks/results/ as well")
     parser.add_argument("--add", action="store_true", help="(all) keep the stored cells that are not measured now")
+    parser.add_argument("--again", action="store_true", help="(all) it is a second run: again.json, beside all.json")
     parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="(all) how many")
     parser.add_argument("--backends", nargs="+", choices=list(BACKENDS), default=list(BACKENDS), help="(all) which")
     parser.add_argument("--transports", nargs="+", choices=["plain", "tls"], default=["plain", "tls"], help="(all)")
@@ -162,16 +181,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if min(args.sessions) < 1:
         parser.error("--sessions must be at least 1")
+    if args.what == "targets":
+        return _targets()
     if missing := why_not(QUICK.sessions if args.what != "all" else 1):
         print(f"bench: {missing}", file=sys.stderr)
         return 2
     try:
         if args.what == "all":
             transports = [name == "tls" for name in args.transports]
-            found = every(args.sessions, args.backends, transports, rows=args.rows, budget_s=args.budget)
-            if args.add and (stored := RESULTS / "all.json").exists():
+            name = RUNS[args.again]
+            found = every(name, args.sessions, args.backends, transports, rows=args.rows, budget_s=args.budget)
+            if args.add and (stored := RESULTS / f"{name}.json").exists():
                 found["cells"] = added(json.loads(stored.read_text())["cells"], found["cells"])
-            _finish(found, "all", store=args.store)
+            _finish(found, name, store=args.store)
             return 0
         found = quick()
     except ChildFailed as error:

@@ -25,7 +25,7 @@ from sessionfsm.ilink.headers import (
     sanitize_bot_agent,
     wechat_uin,
 )
-from sessionfsm.ilink.lanes import Lane, LaneOwner, default_http_client
+from sessionfsm.ilink.lanes import Lane, LaneOwner, check_http, default_http_client
 from sessionfsm.ilink.message import ItemType, MessageType
 from sessionfsm.ilink.route import Fields, route
 from sessionfsm.ilink.text import MAX_BYTES, MAX_CHARACTERS, fits
@@ -105,6 +105,7 @@ class ILinkClient:
             raise DefinitionError(f"max_body_bytes is at least 1, not {max_body_bytes!r}")
         self._max_body_bytes = max_body_bytes
         self._random = _RANDOM if random is None else random
+        check_http(http)
         self._owns_http = http is None
         self._http = default_http_client() if http is None else http
         self._owner = LaneOwner()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import anyio
 import httpx
 
+from sessionfsm.errors import DefinitionError
 from sessionfsm.ilink.address import is_loopback
 from sessionfsm.ilink.connection import KEEPALIVE_S, Origin
 from sessionfsm.ilink.fast_lane import FastLane
@@ -25,7 +26,7 @@ from sessionfsm.ilink.fast_lane import FastLane
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["LANE", "Lane", "LaneClient", "LaneOwner", "LaneTransport", "Origin", "default_http_client"]
+__all__ = ["LANE", "Lane", "LaneClient", "LaneOwner", "LaneTransport", "Origin", "check_http", "default_http_client"]
 
 LANE = "sessionfsm.lane"
 """The request extension that holds a request's :class:`Lane`."""
@@ -236,6 +237,13 @@ def default_http_client(*, fast: bool = True) -> httpx.AsyncClient:
         fast: Use fast lanes where that is possible; otherwise all are on httpx's own connections.
     """
     return LaneClient(LaneTransport(fast=fast))
+
+
+def check_http(http: object) -> None:
+    """Raise :class:`DefinitionError` if it is something else: it would be found out by the first request only."""
+    if http is not None and not isinstance(http, httpx.AsyncClient):
+        words = "httpx.Client, which blocks the event loop" if isinstance(http, httpx.Client) else type(http).__name__
+        raise DefinitionError(f"http is {words}; pass an httpx.AsyncClient, best default_http_client()")
 
 
 async def _close(opened: Iterable[_Opened]) -> None:

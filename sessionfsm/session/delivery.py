@@ -32,8 +32,8 @@ Handler = Callable[[Message], Awaitable[object]]
 
 def check_limits(at_once: int, limit_s: float | None) -> None:
     """Raise :class:`DefinitionError` if no handlers can be called like that."""
-    if at_once < 1:
-        raise DefinitionError(f"at_once is {at_once}; it must be at least 1")
+    if at_once < 1 or at_once % 1:
+        raise DefinitionError(f"at_once is {at_once!r}; it must be a whole number, at least 1")
     if limit_s is not None and not limit_s > 0:
         raise DefinitionError(f"limit_s is {limit_s}; it must be above 0, or None for no limit")
 

@@ -13,7 +13,7 @@ import anyio
 from sessionfsm.errors import DefinitionError, SessionFSMError
 from sessionfsm.ilink import DEFAULT_BASE_URL, DEFAULT_BOT_AGENT, Message, check_base_url
 from sessionfsm.ilink.headers import check_token
-from sessionfsm.ilink.lanes import default_http_client
+from sessionfsm.ilink.lanes import check_http, default_http_client
 from sessionfsm.lifecycle import Machine, Policy
 from sessionfsm.secret import Secret
 from sessionfsm.store import (
@@ -110,6 +110,7 @@ class SessionManager:
     ) -> None:
         check_credentials(credentials)
         check_base_url(DEFAULT_BASE_URL, allow_hosts)  # which looks at allow_hosts
+        check_http(http)
         self._own_writer = writer is None
         self._writer = writer_of(store, run_store, writer)
         self._http = http
@@ -335,8 +336,8 @@ class SessionManager:
         """
         check_handler(handler, "session", "message")
         check_limits(at_once, limit_s)
-        if at_once_in_all < 1:
-            raise DefinitionError(f"at_once_in_all is {at_once_in_all}; it must be at least 1")
+        if at_once_in_all < 1 or at_once_in_all % 1:
+            raise DefinitionError(f"at_once_in_all is {at_once_in_all!r}; it must be a whole number, at least 1")
         fleet = self._fleet
         if fleet.on_up is not None:
             raise DefinitionError("messages are being delivered already: deliver() is called once at a time")

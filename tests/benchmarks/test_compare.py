@@ -15,6 +15,7 @@ from benchmarks.compare.pipe import Child, ChildFailed
 from benchmarks.compare.ratios import cell_ratios, losses, quick_ratios
 from benchmarks.compare.report import page, plot
 from benchmarks.compare.rows import RENEWING, ROWS
+from benchmarks.compare.targets import targets_page
 
 LITTLE = Effort(rounds=1, waves=1, ramp_s=20.0, lazy_s=0.0, messages=5)
 RATIOS = {"cpu_vs_httpx_per_session", "cpu_vs_aiohttp", "cpu_vs_floor", "durable_vs_naive", "kb_per_session"}
@@ -179,3 +180,30 @@ def test_the_page_and_the_plot_show_every_row(folders: Path) -> None:
     picture = ElementTree.fromstring(plot(found["cells"]))
     words = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {"ours 100", "httpx per session 200", "aiohttp 50", "floor 10"} < set(words)
+
+
+def test_a_target_that_is_missed_is_bold_and_what_was_not_measured_is_no_success(folders: Path) -> None:
+    """Two runs stand side by side, each from its own file, with the bare rows of both."""
+    arguments = ["all", "--backends", "asyncio", "--transports", "plain", "--store"]
+    assert command.main([*arguments, "--sessions", "1000"]) == 0
+    assert command.main([*arguments, "--sessions", "1000", "10000", "--again"]) == 0
+    assert command.main(["targets"]) == 0
+    table = (folders / "results" / "targets.md").read_text()
+    assert "| the same against aiohttp | ≤ 1.35 | ≤ 1.1 | **2.00** | **2.00** |  |" in table
+    assert "| growth: 10,000 sessions over 1,000 | ≤ 1.25 | ≤ 1.1 | n/a | 1.00 | httpx per session n/a, 1.00;" in table
+    assert "| durable inbound against one transaction per message | ≥ 7 | ≥ 10 | 7.0 | 7.0 |  |" in table
+    assert "| KB per session, 1,000, TLS | ≤ 65 | ≤ 50 | n/a | n/a |  |" in table
+
+
+def test_without_a_stored_run_there_is_no_table(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty table would look like one that nobody has filled in yet."""
+    assert command.main(["targets"]) == 2
+    assert "nothing is stored" in capsys.readouterr().err
+    assert not (folders / "results").exists()
+
+
+def test_the_stored_table_is_what_the_stored_runs_say() -> None:
+    """A figure that somebody has typed in is found."""
+    runs = [path for name in command.RUNS if (path := command.RESULTS / f"{name}.json").exists()]
+    written = (command.RESULTS / "targets.md").read_text()
+    assert written == targets_page([json.loads(path.read_text()) for path in runs])

@@ -14,6 +14,7 @@ import anyio
 import httpx
 import pytest
 
+from sessionfsm import Session, SessionManager
 from sessionfsm._version import __version__
 from sessionfsm.errors import (
     AddressError,
@@ -209,6 +210,17 @@ async def test_credentials_that_are_refused_change_nothing(token: str, base_url:
     await ilink.notify_start()
     assert script.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
     assert script.requests[0].url.host == "ilinkai.weixin.qq.com"
+
+
+@pytest.mark.parametrize("make", [ILinkClient, Session])
+def test_what_is_no_async_http_client_is_refused_at_once(make: Callable[..., object]) -> None:
+    """Found out by the first request it would look like a server that does not answer, for ever."""
+    with httpx.Client() as http, pytest.raises(DefinitionError, match="blocks the event loop"):
+        make(token=TOKEN, http=http)
+    with pytest.raises(DefinitionError, match="http is str"):
+        make(token=TOKEN, http="https://proxy.example")
+    with pytest.raises(DefinitionError, match="http is str"):
+        SessionManager(http="https://proxy.example")  # type: ignore[arg-type]
 
 
 async def test_nothing_of_the_callers_http_client_gets_in() -> None:

@@ -145,7 +145,9 @@ async def test_a_handler_that_is_interrupted_is_not_begun_again_on_the_way_out()
         assert begun == ["hello"]
 
 
-@pytest.mark.parametrize("arguments", [{"at_once": 0}, {"limit_s": 0}, {"limit_s": -1.0}, {"limit_s": float("nan")}])
+@pytest.mark.parametrize(
+    "arguments", [{"at_once": 0}, {"at_once": 1.5}, {"limit_s": 0}, {"limit_s": -1.0}, {"limit_s": float("nan")}]
+)
 async def test_what_would_deliver_nothing_is_refused(arguments: dict[str, float]) -> None:
     """No handler at all, or one that is cut off before it begins, would look like a quiet day."""
 

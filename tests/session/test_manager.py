@@ -666,6 +666,8 @@ async def test_a_handler_that_is_not_async_is_refused_once() -> None:
             await w.manager.deliver(handler)  # type: ignore[arg-type]
         with pytest.raises(DefinitionError, match="at_once_in_all is 0"):
             await w.manager.deliver(reply, at_once_in_all=0)
+        with pytest.raises(DefinitionError, match="a whole number"):
+            await w.manager.deliver(reply, at_once_in_all=1.5)  # type: ignore[arg-type]
         with anyio.move_on_after(1):  # and then a right one is taken
             await w.manager.deliver(reply)
         assert all(w.account(number).sent for number in range(10))
