@@ -266,7 +266,7 @@ class ILinkClient:
         folder: str = "",
     ) -> bytes:
         if self._closed:
-            raise ConnectFailed("this client is closed", endpoint=endpoint)
+            raise ConnectFailed("this client is closed, as its session has ended: send before that", endpoint=endpoint)
         single_use = self._single_use[kind] > 0
         self._single_use[kind] -= single_use
         started = anyio.current_time()

@@ -422,7 +422,7 @@ async def test_closing() -> None:
         await ilink.notify_start()
     await ilink.aclose()
     assert not http.is_closed
-    with pytest.raises(ConnectFailed, match="closed"):
+    with pytest.raises(ConnectFailed, match="send before that"):
         await ilink.send_text(USER, "hi")
     async with ILinkClient(token=TOKEN) as own:
         pass
