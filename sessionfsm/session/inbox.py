@@ -11,10 +11,10 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
+from msgspec.structs import replace
 
 from sessionfsm.errors import StoreError
 from sessionfsm.store import Stored, StoreWriter

@@ -151,7 +151,7 @@ class SQLiteStore:
             tallies = tallies_of(connection, (batch.account for batch in batches))
             (last,) = connection.execute(LAST_NUMBER).fetchone()
             names = [[(blob(message.key), blob(message.sender)) for message in batch.messages] for batch in batches]
-            added = add_messages(
+            numbers = add_messages(
                 connection,
                 last,
                 (
@@ -160,11 +160,14 @@ class SQLiteStore:
                     for message, (key, sender) in zip(batch.messages, named, strict=True)
                 ),
             )
-            self._database.seen = max(self._database.seen, last + len(added))
-            committed = [
-                committed_of(batch, named, tallies[batch.account], added)
-                for batch, named in zip(batches, names, strict=True)
-            ]
+            committed, first = [], 0
+            for batch, named in zip(batches, names, strict=True):
+                committed.append(
+                    committed_of(batch, named, tallies[batch.account], numbers[first : first + len(named)])
+                )
+                first += len(named)
+            added = sum(len(each.new) for each in committed)
+            self._database.seen = max(self._database.seen, last + added)
             for tally in tallies.values():
                 tally.messages += tally.new
                 tally.bytes += tally.new_bytes

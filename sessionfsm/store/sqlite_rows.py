@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from sessionfsm.errors import StoreError
@@ -36,6 +36,7 @@ PENDING = f"""
     SELECT {COLUMNS} FROM message
     WHERE account = (SELECT id FROM account WHERE name = ?) AND state = 'open' AND number > ? ORDER BY number LIMIT ?
 """
+DONE_BETWEEN = "UPDATE message SET state = 'done' WHERE number BETWEEN ? AND ? AND state = 'open'"
 DONE_IF_OPEN = "UPDATE message SET state = 'done' WHERE number IN ({numbers}) AND state = 'open'"
 _AT_ONCE = 100
 """
@@ -81,9 +82,9 @@ def tallies_of(database: sqlite3.Connection, accounts: Iterable[str]) -> dict[st
 
 def add_messages(
     database: sqlite3.Connection, last: int, rows: Iterable[tuple[int, bytes, object, object, object, object]]
-) -> dict[tuple[int, bytes], int]:
+) -> Sequence[int | None]:
     """
-    Add messages, in order, but for those that are there already; return the numbers of the new, by account and key.
+    Add messages, in order, but for those that are there already; return the number of each, ``None`` for the latter.
 
     Args:
         last: The last number before.
@@ -94,48 +95,51 @@ def add_messages(
         names += [(row[0], row[1]) for row in some]
         statement = _ADD_MESSAGES.format(rows=", ".join([_ROW] * len(some)))
         try:
-            count += database.execute(statement, [value for row in some for value in row]).rowcount
+            count += database.execute(statement, list(chain.from_iterable(some))).rowcount
         finally:
             del some
     (now_last,) = database.execute(LAST_NUMBER).fetchone()
     if count == len(names) == now_last - last:  # all were new, as they nearly always are
-        return dict(zip(names, range(last + 1, now_last + 1), strict=True))
-    return {(account, key): number for number, account, key in database.execute(ADDED, (last,))}
+        return range(last + 1, now_last + 1)
+    added = {(account, key): number for number, account, key in database.execute(ADDED, (last,))}
+    return [added.pop(name, None) for name in names]  # of two with one key the first was added
 
 
 def mark_done(database: sqlite3.Connection, numbers: Sequence[int]) -> None:
     """Note of messages that are open that they are done."""
-    for first in range(0, len(numbers), _AT_ONCE):
-        some = [integer(number) for number in numbers[first : first + _AT_ONCE]]
+    ordered = sorted(set(numbers))
+    if not ordered:
+        return
+    if ordered[0] < 0 or ordered[-1] > _MOST:
+        ordered = sorted(set(map(integer, ordered)))
+    if ordered[-1] - ordered[0] < len(ordered):  # there is none between them that is not meant, and nearly never is
+        database.execute(DONE_BETWEEN, (ordered[0], ordered[-1]))
+        return
+    for first in range(0, len(ordered), _AT_ONCE):
+        some = ordered[first : first + _AT_ONCE]
         database.execute(DONE_IF_OPEN.format(numbers=", ".join("?" * len(some))), some)
 
 
 def committed_of(
-    batch: Batch, names: Sequence[tuple[bytes, bytes]], tally: Tally, added: dict[tuple[int, bytes], int]
+    batch: Batch, names: Sequence[tuple[bytes, bytes]], tally: Tally, numbers: Sequence[int | None]
 ) -> Committed:
     """
     Say which of the batch's messages were added, by their numbers, and count them.
 
     Args:
         names: Key and sender of each message, as they are in its row.
-        added: The numbers of the rows that were added, by account and key.
+        numbers: What :func:`add_messages` has said of each.
     """
     new: list[Stored] = []
-    for message, (key, sender) in zip(batch.messages, names, strict=True):
-        number = added.pop((tally.id, key), None)
+    account, received_at, size = batch.account, batch.received_at, 0
+    for message, (key, sender), number in zip(batch.messages, names, numbers, strict=True):
         if number is None:
             continue
-        tally.new += 1
-        tally.new_bytes += len(message.body) + len(key) + len(sender)
-        new.append(
-            Stored(
-                number=number,
-                account=batch.account,
-                sender=message.sender,
-                body=message.body,
-                received_at=batch.received_at,
-            )
-        )
+        body = message.body
+        size += len(body) + len(key) + len(sender)
+        new.append(Stored(number=number, account=account, sender=message.sender, body=body, received_at=received_at))
+    tally.new += len(new)
+    tally.new_bytes += size
     return Committed(new=tuple(new), duplicates=len(batch.messages) - len(new))
 
 
@@ -151,8 +155,10 @@ def newest_tokens(batches: Sequence[Batch], now: float) -> dict[tuple[str, str],
             if message.context_token is None:
                 continue
             sent_ms = believable(message.sent_ms, now)
-            tokens = newest.setdefault((batch.account, message.sender), [])
-            if not tokens or (tokens[-1][0] is None) != (sent_ms is None):
+            who = (batch.account, message.sender)
+            if (tokens := newest.get(who)) is None:
+                newest[who] = [(sent_ms, message.context_token)]
+            elif (tokens[-1][0] is None) != (sent_ms is None):
                 tokens.append((sent_ms, message.context_token))
             elif sent_ms is None or sent_ms >= (tokens[-1][0] or 0):
                 tokens[-1] = (sent_ms, message.context_token)

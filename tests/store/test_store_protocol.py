@@ -1,11 +1,15 @@
 """The store protocol, as every store that comes with the library keeps it."""
 
+import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rich.console
+import rich.pretty
 
-from sessionfsm import AccountInUse, MemoryStore, MessageState, Secret, Store, StoreError
+from sessionfsm import AccountInUse, MemoryStore, MessageState, Secret, Store, Stored, StoreError
 
 from .kit import DAY, YEAR_2026, A, B, Clock, batch, incoming, of, sqlite_store
 
@@ -57,6 +61,18 @@ def test_an_empty_commit_is_nothing(store: Store) -> None:
     assert store.commit([]) == []
     (committed,) = store.commit([batch()])
     assert (committed.new, committed.duplicates, store.cursor(A)) == ((), 0, None)
+
+
+def test_those_are_marked_that_were_handled_and_no_others(store: Store) -> None:
+    """Whichever of five messages were handled, in whatever order, and said twice: the rest is still to be handled."""
+    for number, handled in enumerate(itertools.product([True, False], repeat=5)):
+        store.commit([batch(*(f"{number} {place}" for place in range(5)))])
+        every = numbers(store)
+        ours = list(itertools.compress(every, handled))
+        store.done([*reversed(ours), *ours])
+        left = [each for each in every if each not in ours]
+        assert numbers(store) == left
+        store.done(left)
 
 
 def test_batches_of_many_accounts_go_in_one_call_and_stay_apart(store: Store) -> None:
@@ -302,3 +318,17 @@ def test_nothing_shows_a_secret(store: Store) -> None:
     store.commit([of(incoming("1", token="canary"), cursor="canary")])
     assert "canary" not in repr((store.cursor(A), store.context_token(A, "u@im.wechat"), store.pending(A), store))
     assert "{" not in repr(store.pending(A))
+
+
+def test_what_was_said_is_not_shown_and_the_rest_is() -> None:
+    """Neither by a log that prints a value, nor by rich, which shows the fields of a struct by itself."""
+    one = incoming("1", token="canary")
+    stored = Stored(number=7, account=A, sender="u@im.wechat", body=one.body, received_at=0.0)
+    for value, fact in ((one, "key='1'"), (stored, "number=7")):
+        file = io.StringIO()
+        rich.console.Console(file=file, width=1000).print(rich.pretty.Pretty(value))
+        for shown in (repr(value), str(value), f"{value}", file.getvalue()):
+            assert fact in shown
+            assert "sender='u@im.wechat'" in shown
+            assert "{" not in shown
+            assert "canary" not in shown
