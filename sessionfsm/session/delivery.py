@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import math
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from sessionfsm.errors import DefinitionError
 from sessionfsm.ilink import Message, parse_message
@@ -24,6 +26,9 @@ HANDLER_LIMIT_S = 300.0
 
 _SPARE = 2
 """So many workers may wait for a message; one more ends. A bot that is quiet has one."""
+
+_LATE = 0.01
+"""A handler is cut off so much of its limit late, at most; not in a session that was quiet before its message."""
 
 logger = logging.getLogger("sessionfsm")
 
@@ -56,6 +61,16 @@ def check_handler(handler: Callable[..., object], *takes: str) -> None:
         pass
 
 
+class _Hand:
+    """What a worker has in hand: a message that is not seen to yet, and a place among all handlers."""
+
+    __slots__ = ("has_slot", "stored")
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored: Stored | None = stored
+        self.has_slot = False
+
+
 class Delivery:
     """
     Calls a handler for the messages of an inbox, until that is closed.
@@ -70,7 +85,7 @@ class Delivery:
         closed: Set when the session has ended: a handler that is cancelled after that is not to blame.
         at_work: Where the scopes of handlers stand, by their task, for whoever cuts them off.
         at_once: How many senders are served side by side.
-        limit_s: How long a handler may take; ``None`` for as long as it likes.
+        limit_s: How long a handler may take, in a rush up to a hundredth longer; ``None`` for as long as it likes.
         slots: Taken while a handler runs: what several sessions share.
     """
 
@@ -94,6 +109,7 @@ class Delivery:
         self._at_once = at_once
         self._limit_s = math.inf if limit_s is None else limit_s
         self._slots = slots
+        self._now = _clock()
         self._workers = 1
         self._idle = 0
         self._not_awaited = ""  # what a handler has returned that is not async
@@ -121,72 +137,138 @@ class Delivery:
 
     async def _work(self, group: anyio.abc.TaskGroup, *, stays: bool, begins: bool = False) -> None:
         me = anyio.get_current_task().id
-        while stays or begins or self._idle < _SPARE:
-            self._idle += not begins
-            begins = False
-            try:
-                stored = await self._inbox.next(me)
-            finally:
-                self._idle -= 1
-            if stored is None:
-                return
-            if group.cancel_scope.cancel_called:  # woken by the handler that has just ended everything
-                self._inbox.put_back(stored)
-                return
-            if not self._idle and self._workers < self._at_once:
-                self._workers += 1
-                self._idle += 1  # from now on: until it has begun nobody needs another
-                group.start_soon(self._further, group)
-            await self._handle(stored, me, group.cancel_scope)
-        self._inbox.pass_on()
-
-    async def _handle(self, stored: Stored, me: int, everybody: anyio.CancelScope) -> None:
-        slots = self._slots
-        has_slot = False
         try:
-            limited = slots is None and self._limit_s < math.inf
-            with anyio.CancelScope(deadline=anyio.current_time() + self._limit_s if limited else math.inf) as scope:
-                self._at_work[me] = scope
-                if slots is not None:
-                    await slots.acquire()
-                    has_slot = True
-                    if self._inbox.closed():  # while it waited for others
-                        self._inbox.put_back(stored)
-                        return
-                    scope.deadline = anyio.current_time() + self._limit_s
-                outcome: object = self._handler(self._read(stored))
-                if not inspect.isawaitable(outcome):
-                    self._not_awaited = type(outcome).__name__
-                    self._inbox.put_back(stored)
-                    everybody.cancel()
+            while stays or begins or self._idle < _SPARE:
+                self._idle += not begins
+                begins = False
+                try:
+                    stored = await self._inbox.next(me)
+                finally:
+                    self._idle -= 1
+                if stored is None or not self._engaged(stored, group):
                     return
-                await outcome
-            if scope.cancelled_caught and self._closed.is_set():
-                logger.warning(
-                    "%s: the handler of message %d did not end in time, and the message comes again",
-                    stored.account,
-                    stored.number,
-                )
-                self._inbox.put_back(stored)
-                return
-            if scope.cancelled_caught:
+                await self._handle(stored, me, group)
+        finally:
+            self._inbox.pass_on()
+
+    def _engaged(self, stored: Stored, group: anyio.abc.TaskGroup) -> bool:
+        """Whether a message that was just taken is to be handled. If nobody is left for the next, somebody begins."""
+        if group.cancel_scope.cancel_called:  # woken by the handler that has just ended everything
+            self._inbox.put_back(stored)
+            return False
+        if not self._idle and self._workers < self._at_once:
+            self._workers += 1
+            self._idle += 1  # from now on: until it has begun nobody needs another
+            group.start_soon(self._further, group)
+        return True
+
+    async def _handle(self, stored: Stored, me: int, group: anyio.abc.TaskGroup) -> None:
+        """Handle a message, and those after it that can be had without waiting."""
+        hand = _Hand(stored)
+        limited = self._slots is None and self._limit_s < math.inf
+        try:
+            # One scope for many messages: to enter and leave it costs more than all the rest that is done here. Nothing
+            # waits for the store in it, so whatever it cuts off is a handler, or nothing at all.
+            with anyio.CancelScope(deadline=self._now() + self._limit_s if limited else math.inf) as scope:
+                self._at_work[me] = scope
+                await self._call(hand, scope, me, group)
+            if scope.cancelled_caught and hand.stored is not None and not self._closed.is_set():
                 raise TimeoutError(f"no end after {self._limit_s:g} s")
         except (Exception, SystemExit) as error:
+            if hand.stored is None:
+                raise
+            stored = hand.stored
             logger.exception("%s: the handler of message %d raised", stored.account, stored.number)
             await self._inbox.failed(stored, error)
         except BaseException as error:
+            if hand.stored is None:
+                raise
+            stored = hand.stored
             if cancelled_from_outside(error):
-                everybody.cancel()
+                group.cancel_scope.cancel()
                 self._inbox.put_back(stored)
                 raise
             logger.error("%s: the handler of message %d was cancelled from within", stored.account, stored.number)
             await self._inbox.failed(stored, error)
         else:
-            await self._inbox.done(stored)
+            if hand.stored is not None:
+                await self._left(hand.stored, cut_off=scope.cancelled_caught)
         finally:
             self._at_work.pop(me, None)
-            if has_slot and slots is not None:
-                slots.release()
+            self._give_back(hand)
+
+    async def _left(self, stored: Stored, *, cut_off: bool) -> None:
+        """Deal with a message whose handler has returned, or was cut off by the end of the session."""
+        if not cut_off:
+            await self._inbox.done(stored)
+            return
+        logger.warning(
+            "%s: the handler of message %d did not end in time, and the message comes again",
+            stored.account,
+            stored.number,
+        )
+        self._inbox.put_back(stored)
+
+    async def _call(self, hand: _Hand, scope: anyio.CancelScope, me: int, group: anyio.abc.TaskGroup) -> None:
+        """
+        Call the handler, message after message, until none can be had, or something has to be done outside of *scope*.
+
+        What is in *hand* then was not seen to.
+        """
+        inbox, limit_s = self._inbox, self._limit_s
+        stored: Stored | None = hand.stored
+        while stored is not None:
+            if self._slots is not None and not await self._slot(hand, stored, scope, self._slots):
+                return
+            outcome: object = self._handler(self._read(stored))
+            if not inspect.isawaitable(outcome):
+                self._not_awaited = type(outcome).__name__
+                inbox.put_back(stored)
+                hand.stored = None
+                group.cancel_scope.cancel()
+                return
+            await outcome
+            # A handler that returns just when it is cut off has returned. But the scope is of no use any more.
+            if scope.cancel_called or not inbox.done_soon(stored):
+                return
+            hand.stored = None
+            self._give_back(hand)
+            if inbox.turn_is_over():
+                self._idle += 1  # who comes back for the next one is as good as one who waits for it
+                try:
+                    await anyio.lowlevel.checkpoint()
+                finally:
+                    self._idle -= 1
+            stored = inbox.take(me)
+            if stored is None or not self._engaged(stored, group):
+                return
+            hand.stored = stored
+            # To set a deadline costs as much as many looks at the clock: it is set somewhat later than it need be.
+            if limit_s < math.inf and scope.deadline < (due := self._now() + limit_s):
+                scope.deadline = due + limit_s * _LATE
+
+    async def _slot(self, hand: _Hand, stored: Stored, scope: anyio.CancelScope, slots: anyio.Semaphore) -> bool:
+        """Wait for a place among all handlers; return whether the message is still to be handled."""
+        scope.deadline = math.inf
+        await slots.acquire()
+        hand.has_slot = True
+        if self._inbox.closed():  # while it waited for others
+            self._inbox.put_back(stored)
+            hand.stored = None
+            return False
+        scope.deadline = self._now() + self._limit_s
+        return True
+
+    def _give_back(self, hand: _Hand) -> None:
+        if hand.has_slot and self._slots is not None:
+            hand.has_slot = False
+            self._slots.release()
+
+
+def _clock() -> Callable[[], float]:
+    """Return what tells the time in this event loop. anyio finds out anew which loop that is, each time it is asked."""
+    loop = anyio.lowlevel.current_token().native_token
+    return loop.time if isinstance(loop, asyncio.AbstractEventLoop) else anyio.current_time
 
 
 def message_of(stored: Stored) -> Message:

@@ -188,14 +188,9 @@ class Inbox:
         while not self._closed:
             changed, self._watched = self._changed, True
             retry_s = await self._load(window) if self._more else math.inf
-            if self.closed():
-                break
-            for sender in self._queues:
-                if sender in self._in_hand:
-                    continue
-                if (due := self._not_before.get(sender)) is None or due <= anyio.current_time():
-                    return self._take(sender, task)
-                retry_s = min(retry_s, due - anyio.current_time())
+            if (stored := self._free(task)) is not None or self.closed():
+                return stored
+            retry_s = min(retry_s, self._retry_in_s())
             if self._held >= window < _WIDEST and self._more:
                 window = min(window * 2, _WIDEST)  # somebody further back may be free
                 continue
@@ -206,29 +201,54 @@ class Inbox:
                     await changed.wait()
         return None
 
+    def take(self, task: int) -> Stored | None:
+        """Take a message in hand, if one can be had without waiting."""
+        if self._more and self._held < _WINDOW:  # the store is asked first
+            return None
+        return self._free(task)
+
     async def done(self, stored: Stored) -> None:
         """
         The message was handled. Its mark is written soon, with others: its sender's next one does not wait for that.
 
         Where too many wait for their marks already, it does.
         """
+        try:
+            if not self.done_soon(stored):
+                await self._done_now(stored)
+            if self.turn_is_over():
+                await anyio.lowlevel.checkpoint()
+        except BaseException:
+            self._wake()  # whoever was done with it does not come back for the sender's next one
+            raise
+
+    def done_soon(self, stored: Stored) -> bool:
+        """Do what :meth:`done` does, unless that has to wait for the store: then nothing is done, and it says so."""
+        marks = self._marks
+        # After the end the writer may be gone before it has come to that.
+        if self._ended or len(marks) + 1 >= _UNMARKED or not self._writer.soon(marks):
+            return False
+        marks.waiting.append(stored.number)
+        self._finished += 1
+        self._release(stored, wake=self._draining)  # else whoever is done comes back: nobody is woken for that
+        return True
+
+    def turn_is_over(self) -> bool:
+        """Whether everybody else should have a turn: handlers that wait for nothing would keep them from it."""
+        return not self._finished % _TURN
+
+    async def _done_now(self, stored: Stored) -> None:
         marks = self._marks
         marks.waiting.append(stored.number)
         self._finished += 1
-        comes_back = False
         try:
-            # After the end the writer may be gone before it has come to that.
-            if self._ended or len(marks) >= _UNMARKED or not self._writer.soon(marks):
-                told = await self.mark()
-                while not told and len(marks) >= _UNMARKED and not self._ended:  # else a kill would cost ever more
-                    with self._call():
-                        await anyio.sleep(_STORE_RETRY_S)
-                        told = await self.mark()
-            if not self._finished % _TURN:
-                await anyio.lowlevel.checkpoint()
-            comes_back = True  # for the next one: nobody else is woken for that
+            told = await self.mark()
+            while not told and len(marks) >= _UNMARKED and not self._ended:  # else a kill would cost ever more
+                with self._call():
+                    await anyio.sleep(_STORE_RETRY_S)
+                    told = await self.mark()
         finally:
-            self._release(stored, wake=self._draining or not comes_back)
+            self._release(stored, wake=self._draining)
 
     async def mark(self) -> bool:
         """Tell the store now what was handled; return whether it knows. What it cannot take is told again later."""
@@ -340,6 +360,25 @@ class Inbox:
             return
         self._queues.setdefault(stored.sender, deque()).append(stored)
         self._held += 1
+
+    def _free(self, task: int) -> Stored | None:
+        """Take the first message in hand whose sender waits for nothing."""
+        if self._closed:
+            return None
+        for sender in self._queues:
+            if sender in self._in_hand:
+                continue
+            if (due := self._not_before.get(sender)) is None or due <= anyio.current_time():
+                return self._take(sender, task)
+        return None
+
+    def _retry_in_s(self) -> float:
+        """Return in how many seconds the first message that has failed may be had."""
+        if not self._not_before:
+            return math.inf
+        held = self._queues.keys() - self._in_hand.keys()
+        dues = [due for sender, due in self._not_before.items() if sender in held]
+        return min(dues) - anyio.current_time() if dues else math.inf
 
     def _take(self, sender: str, task: int) -> Stored:
         # The sender goes to the end of the line, so that one who writes a lot does not keep the others waiting.
