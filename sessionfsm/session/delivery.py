@@ -16,7 +16,7 @@ from sessionfsm.errors import DefinitionError
 from sessionfsm.ilink import Message, parse_message
 from sessionfsm.store import Stored
 
-from .cancellation import cancelled_from_outside
+from .cancellation import cancellations, cancelled_from_outside
 from .inbox import Inbox
 
 __all__ = ["HANDLER_LIMIT_S", "Delivery", "Handler", "check_handler", "check_limits", "message_of"]
@@ -215,7 +215,8 @@ class Delivery:
 
         What is in *hand* then was not seen to.
         """
-        inbox, limit_s = self._inbox, self._limit_s
+        inbox, limit_s, asked = self._inbox, self._limit_s, cancellations()
+        before = asked()
         stored: Stored | None = hand.stored
         while stored is not None:
             if self._slots is not None and not await self._slot(hand, stored, scope, self._slots):
@@ -228,8 +229,9 @@ class Delivery:
                 group.cancel_scope.cancel()
                 return
             await outcome
-            # A handler that returns just when it is cut off has returned. But the scope is of no use any more.
-            if scope.cancel_called or not inbox.done_soon(stored):
+            # A handler that returns just when it is cut off has returned. But the scope is of no use any more; nor is
+            # it after a handler that has kept a cancellation to itself, which the next limit would be taken for.
+            if scope.cancel_called or asked() != before or not inbox.done_soon(stored):
                 return
             hand.stored = None
             self._give_back(hand)

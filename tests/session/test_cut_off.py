@@ -12,7 +12,7 @@ from sessionfsm import MemoryStore, Message, Session
 from sessionfsm.store import Runner
 
 from .test_workers import workers
-from .world import World, world
+from .world import World, tasks, world
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ async def test_a_handler_that_hangs_behind_quick_ones_is_cut_off_after_its_own_l
         await anyio.sleep(LIMIT_S * 0.9)
         done.append(message.text)
 
-    async with world(run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(run_store=run_store) as w, tasks() as group:
         push(w, "a", "b", "c", "hangs", "d")
         group.start_soon(lambda: w.session.deliver(handler, at_once=1, limit_s=LIMIT_S))
         await w.until(lambda: len(done) == 4)
@@ -72,7 +72,7 @@ async def test_whatever_is_left_when_a_handler_is_cut_off_is_handled(run_store: 
             await anyio.sleep_forever()
         done.append(message.text)
 
-    async with world(store=store, run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(store=store, run_store=run_store) as w, tasks() as group:
         push(w, *map(str, range(60)))
         group.start_soon(lambda: w.session.deliver(handler, at_once=4, limit_s=LIMIT_S))
         await w.until(lambda: len(done) == 60)
@@ -99,7 +99,7 @@ async def test_a_handler_that_returns_in_the_moment_of_its_limit_ends_nobody_els
             await anyio.sleep(LIMIT_S / 2)
         done.append(message.text)
 
-    async with world(run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(run_store=run_store) as w, tasks() as group:
         push(w, *map(str, range(before)), "just", "after")
         group.start_soon(lambda: w.session.deliver(handler, at_once=1, limit_s=LIMIT_S))
         await w.until(lambda: {"just", "after"} <= set(done))
@@ -124,7 +124,7 @@ async def test_a_handler_that_returns_although_it_was_cut_off_has_returned(run_s
             await anyio.sleep(1)
         done.append(message.text)
 
-    async with world(store=store, run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(store=store, run_store=run_store) as w, tasks() as group:
         push(w, "a", "deaf", "b", "c")
         group.start_soon(lambda: w.session.deliver(handler, at_once=1, limit_s=LIMIT_S))
         await w.until(lambda: len(done) == 4)
@@ -145,7 +145,7 @@ async def test_what_a_handler_raises_while_it_is_cut_off_is_what_is_noted(
         finally:
             raise ValueError("the file was gone")
 
-    async with world(run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(run_store=run_store) as w, tasks() as group:
         push(w, "a")
         group.start_soon(lambda: w.session.deliver(handler, limit_s=LIMIT_S))
         await w.until(lambda: "attempt 1 of 5" in caplog.text)
@@ -162,7 +162,7 @@ async def test_the_end_of_a_session_cuts_a_run_short_and_no_mark_is_lost(run_sto
         if message.text == "hangs":
             await anyio.sleep_forever()
 
-    async with world(store=store, run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(store=store, run_store=run_store) as w, tasks() as group:
         push(w, "a", "b", "hangs", "c")
         group.start_soon(lambda: w.session.deliver(handler, at_once=1, limit_s=None))
         await w.until(lambda: "hangs" in begun)
@@ -188,7 +188,7 @@ async def test_a_delivery_that_is_cancelled_in_a_run_marks_what_was_handled_and_
     async def second(message: Message) -> None:
         done.append(f"again {message.text}")
 
-    async with world(store=store, run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(store=store, run_store=run_store) as w, tasks() as group:
         push(w, "a", "b", "hangs", "c")
         with anyio.move_on_after(30):
             await w.session.deliver(first, at_once=1)
@@ -212,7 +212,7 @@ async def test_a_handler_that_awaits_what_it_has_cancelled_fails_alone(run_store
         await anyio.sleep(1)
         done.append(message.text)
 
-    async with world(run_store=run_store) as w, anyio.create_task_group() as group:
+    async with world(run_store=run_store) as w, tasks() as group:
         push(w, "a", "odd", "b")
         group.start_soon(lambda: w.session.deliver(handler, at_once=1, limit_s=LIMIT_S))
         await w.until(lambda: w.session.health().in_hand == 0 and len(done) == 2)
@@ -240,9 +240,33 @@ async def test_handlers_that_wait_for_nothing_need_no_worker_for_each_sender() -
             await anyio.sleep_forever()
         done.append(message.text)
 
-    async with world(run_store=in_turn) as w, anyio.create_task_group() as group:
+    async with world(run_store=in_turn) as w, tasks() as group:
         push(w, "waits", *map(str, range(100)))
         group.start_soon(w.session.deliver, handler)
         await w.until(lambda: len(done) == 100)
         assert most <= 3
         group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_handler_that_keeps_a_cancellation_to_itself_ends_nothing() -> None:
+    """Some code catches what it was cancelled by and goes on. The next handler that hangs is cut off as any other."""
+    done: list[str] = []
+
+    async def handler(message: Message) -> None:
+        if message.text == "swallows":
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await anyio.lowlevel.checkpoint()
+        elif message.text == "hangs" and "late" not in done:
+            await anyio.sleep_forever()
+        done.append(message.text)
+
+    async with world(run_store=in_turn) as w, tasks() as group:
+        push(w, "a", "swallows", "hangs", "late")
+        group.start_soon(lambda: w.session.deliver(handler, at_once=1, limit_s=LIMIT_S))
+        await w.until(lambda: len(done) == 4)
+        group.cancel_scope.cancel()
+    assert done == ["a", "swallows", "late", "hangs"]  # out here: a delivery that is cancelled ends the block above

@@ -10,7 +10,7 @@ from sessionfsm.session.inbox import Inbox
 from sessionfsm.store import Batch, Committed, Incoming, StoreWriter
 from sessionfsm.testing import FakeServer
 
-from .world import World, world
+from .world import World, tasks, world
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +94,7 @@ async def test_a_handler_that_hangs_or_raises_never_delays_a_poll() -> None:
                 await anyio.sleep_forever()
             raise ValueError(message.text)
 
-        async with anyio.create_task_group() as group:
+        async with tasks() as group:
             group.start_soon(w.session.deliver, handler)
             await w.until_polling_well()
             start = anyio.current_time()
@@ -118,7 +118,7 @@ async def test_a_handler_that_exits_ends_nothing_and_its_message_is_parked() -> 
             raise SystemExit(2)
         handled.append(message.text)
 
-    async with world() as w, anyio.create_task_group() as group:
+    async with world() as w, tasks() as group:
         group.start_soon(w.session.deliver, handler)
         w.account.push("/roll --help")
         w.account.push("hello", sender="b@im.wechat")
@@ -168,7 +168,7 @@ async def test_messages_of_one_sender_stay_in_order_and_senders_do_not_wait_for_
         if message.text == "slow":
             await release.wait()
 
-    async with world() as w, anyio.create_task_group() as group:
+    async with world() as w, tasks() as group:
         group.start_soon(w.session.deliver, handler)
         w.account.push("slow", sender="slow@im.wechat")
         w.account.push("after", sender="slow@im.wechat")
@@ -191,7 +191,7 @@ async def test_a_flood_from_one_sender_whose_handler_hangs_does_not_hide_the_oth
             await anyio.sleep_forever()
         seen.append(message.text)
 
-    async with world() as w, anyio.create_task_group() as group:
+    async with world() as w, tasks() as group:
         for number in range(1500):
             w.account.push(f"{number}", sender="flood@im.wechat")
         w.account.push("me too", sender="other@im.wechat")
@@ -224,7 +224,7 @@ async def test_a_message_that_keeps_failing_is_parked_visibly_after_five_attempt
             raise ValueError("no")
         others.append(message.text)
 
-    async with world(store=store) as w, anyio.create_task_group() as group:
+    async with world(store=store) as w, tasks() as group:
         group.start_soon(w.session.deliver, handler)
         w.account.push("poison")
         w.account.push("next")

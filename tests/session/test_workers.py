@@ -6,7 +6,7 @@ import pytest
 from sessionfsm import MemoryStore, Message
 from sessionfsm.testing import faults
 
-from .world import world
+from .world import tasks, world
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ async def test_a_quiet_session_has_one_worker_and_a_busy_one_as_many_as_it_may()
         await anyio.sleep(1)
         running -= 1
 
-    async with world() as w, anyio.create_task_group() as group:
+    async with world() as w, tasks() as group:
 
         async def deliver() -> None:
             await w.session.deliver(handler, at_once=8)
@@ -63,7 +63,7 @@ async def test_every_message_finds_a_worker_when_all_that_wait_are_woken_late() 
             raise ValueError
         done.append(message.text)
 
-    async with world(store=store) as w, anyio.create_task_group() as group:
+    async with world(store=store) as w, tasks() as group:
         group.start_soon(w.session.deliver, handler)
         await w.until_polling_well()
         for number in range(50):
@@ -84,7 +84,7 @@ async def test_a_worker_that_ends_leaves_its_senders_next_message_to_another() -
             await release[message.text].wait()
         done.append(message.text)
 
-    async with world() as w, anyio.create_task_group() as group:
+    async with world() as w, tasks() as group:
         group.start_soon(w.session.deliver, handler)
         await w.until_polling_well()
         for name in release:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.abc
 import httpx
 
 from sessionfsm import Policy, Record, RecordMonitor, Session
@@ -63,6 +64,16 @@ class World:
         good = len([entry for entry in self.log if entry.good and entry.ended_s is not None])
         await self.until(lambda: len([e for e in self.log if e.good and e.ended_s is not None]) > good)
         await self.until(lambda: self.log[-1].endpoint == "getupdates" and self.log[-1].ended_s is None)
+
+
+@asynccontextmanager
+async def tasks() -> AsyncIterator[anyio.abc.TaskGroup]:
+    """A task group whose block must come to its end: one that a delivery has cancelled would look like success."""
+    reached = False
+    async with anyio.create_task_group() as group:
+        yield group
+        reached = True
+    assert reached
 
 
 @asynccontextmanager
