@@ -38,6 +38,7 @@ from .sqlite_rows import (
     blob,
     committed_of,
     integer,
+    keep_cursors,
     mark_done,
     move_one,
     newest_tokens,
@@ -48,6 +49,11 @@ from .sqlite_rows import (
 )
 
 __all__ = ["SQLiteStore"]
+
+_NOTHING_NEW = Committed(new=())  # of thousands of idle polls the same is said
+_SWEPT_FOR = 8
+"""For so many cursors that come alone, one account more is looked through: theirs are not, when they are written."""
+_OLD_AT_ONCE = 16
 
 _OPEN, _DONE, _PARKED, _DROPPED = MessageState.OPEN, MessageState.DONE, MessageState.PARKED, MessageState.DROPPED
 
@@ -148,32 +154,38 @@ class SQLiteStore:
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         with self._database.transaction(durable=True) as connection:
             now = self._database.now()
-            tallies = tallies_of(connection, (batch.account for batch in batches))
-            (last,) = connection.execute(LAST_NUMBER).fetchone()
+            cursors = {batch.account: batch.cursor for batch in batches if batch.cursor is not None}
+            talking = {batch.account for batch in batches if batch.messages or batch.cursor is None}
+            # Of thousands of idle polls nothing else is to be written, and nothing to be read.
+            idle = {account: cursor for account, cursor in cursors.items() if account not in talking}
+            keep_cursors(connection, idle)
+            tallies = tallies_of(connection, (batch.account for batch in batches if batch.account in talking))
             names = [[(blob(message.key), blob(message.sender)) for message in batch.messages] for batch in batches]
             numbers = add_messages(
                 connection,
-                last,
                 (
                     (tallies[batch.account].id, key, sender, message.body, batch.received_at, now)
                     for batch, named in zip(batches, names, strict=True)
                     for message, (key, sender) in zip(batch.messages, named, strict=True)
                 ),
             )
-            committed, first = [], 0
+            committed, first = list[Committed](), 0
             for batch, named in zip(batches, names, strict=True):
+                if not named:
+                    committed.append(_NOTHING_NEW)
+                    continue
                 committed.append(
                     committed_of(batch, named, tallies[batch.account], numbers[first : first + len(named)])
                 )
                 first += len(named)
-            added = sum(len(each.new) for each in committed)
-            self._database.seen = max(self._database.seen, last + added)
+            self._database.seen = max(self._database.seen, *(each.new[-1].number for each in committed if each.new), 0)
             for tally in tallies.values():
                 tally.messages += tally.new
                 tally.bytes += tally.new_bytes
             self._keep_tokens(connection, batches, tallies)
             self._make_room(connection, tallies, now)
-            cursors = {batch.account: batch.cursor for batch in batches if batch.cursor is not None}
+            for _ in range(1 + len(idle) // _SWEPT_FOR):
+                self._sweep(connection, tallies, now)
             connection.executemany(
                 KEEP_ACCOUNT,
                 (
@@ -197,7 +209,7 @@ class SQLiteStore:
 
     def _make_room(self, connection: sqlite3.Connection, tallies: dict[str, Tally], now: float) -> None:
         for account, tally in tallies.items():
-            forget_old(connection, tally, now - self._keep_s, 16 + 2 * tally.new)
+            forget_old(connection, tally, now - self._keep_s, _OLD_AT_ONCE + 2 * tally.new)
             if not tally.new or self._bounds.holds(tally.messages, tally.bytes):
                 continue
             if not make_room(connection, tally, self._bounds, now):
@@ -206,7 +218,6 @@ class SQLiteStore:
                     f"and may have {self._bounds.messages} of {self._bounds.bytes}; see `sessionfsm inbox list` for "
                     "what handlers have not done, or raise max_messages or max_bytes"
                 )
-        self._sweep(connection, tallies, now)
 
     def _sweep(self, connection: sqlite3.Connection, tallies: dict[str, Tally], now: float) -> None:
         """Look through one account more, in turn: one that gets no messages any more has old ones too."""
@@ -218,7 +229,7 @@ class SQLiteStore:
         self._swept = row[0]
         if text(row[1]) not in tallies:
             tally = Tally(row[0], row[2], row[3])
-            forget_old(connection, tally, now - self._keep_s, 16)
+            forget_old(connection, tally, now - self._keep_s, _OLD_AT_ONCE * _SWEPT_FOR)
             if tally.messages != row[2]:
                 connection.execute(
                     "UPDATE account SET messages = ?, bytes = ? WHERE id = ?", (tally.messages, tally.bytes, tally.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -23,7 +23,7 @@ _ADD_MESSAGES = """
     INSERT INTO message (account, key, sender, body, received_at, kept_at) VALUES {rows} ON CONFLICT DO NOTHING
 """
 _ROW = "(?, ?, ?, ?, ?, ?)"
-ADDED = "SELECT number, account, key FROM message WHERE number > ?"
+ADDED = "SELECT number, account, key FROM message WHERE number > 0 ORDER BY number DESC LIMIT ?"
 KEEP_TOKEN = """
     INSERT INTO context_token (account, user, token, sent_ms) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET token = excluded.token, sent_ms = coalesce(excluded.sent_ms, sent_ms)
@@ -31,6 +31,10 @@ KEEP_TOKEN = """
 """
 KEEP_ACCOUNT = """
     UPDATE account SET cursor = coalesce(?, cursor), successor = NULL, messages = ?, bytes = ? WHERE id = ?
+"""
+KEEP_CURSORS = """
+    INSERT INTO account (name, cursor) VALUES {rows}
+    ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, successor = NULL
 """
 PENDING = f"""
     SELECT {COLUMNS} FROM message
@@ -81,28 +85,34 @@ def tallies_of(database: sqlite3.Connection, accounts: Iterable[str]) -> dict[st
 
 
 def add_messages(
-    database: sqlite3.Connection, last: int, rows: Iterable[tuple[int, bytes, object, object, object, object]]
+    database: sqlite3.Connection, rows: Iterable[tuple[int, bytes, object, object, object, object]]
 ) -> Sequence[int | None]:
-    """
-    Add messages, in order, but for those that are there already; return the number of each, ``None`` for the latter.
-
-    Args:
-        last: The last number before.
-    """
-    left, names, count = iter(rows), list[tuple[int, bytes]](), 0
+    """Add messages, in order, but for those that are there already; return the number of each, ``None`` for those."""
+    left, names, count, last = iter(rows), list[tuple[int, bytes]](), 0, 0
     # The name is taken back: what is in it are secrets, which a traceback would show.
     while some := list(islice(left, _AT_ONCE)):
         names += [(row[0], row[1]) for row in some]
         statement = _ADD_MESSAGES.format(rows=", ".join([_ROW] * len(some)))
         try:
-            count += database.execute(statement, list(chain.from_iterable(some))).rowcount
+            done = database.execute(statement, list(chain.from_iterable(some)))
         finally:
             del some
-    (now_last,) = database.execute(LAST_NUMBER).fetchone()
-    if count == len(names) == now_last - last:  # all were new, as they nearly always are
-        return range(last + 1, now_last + 1)
-    added = {(account, key): number for number, account, key in database.execute(ADDED, (last,))}
+        count += done.rowcount
+        last = done.lastrowid or 0
+    if count == len(names):  # all were new, as they nearly always are: then nothing stands between their numbers
+        return range(last - count + 1, last + 1)
+    added = {(account, key): number for number, account, key in database.execute(ADDED, (count,))}
     return [added.pop(name, None) for name in names]  # of two with one key the first was added
+
+
+def keep_cursors(database: sqlite3.Connection, cursors: Mapping[str, Secret]) -> None:
+    """Keep where accounts go on, of which there is nothing else to say; those that are new are made."""
+    left = iter(cursors.items())
+    while some := list(islice(left, _AT_ONCE)):
+        statement = KEEP_CURSORS.format(rows=", ".join(["(?, ?)"] * len(some)))
+        database.execute(
+            statement, [value for account, cursor in some for value in (blob(account), secret_blob(cursor))]
+        )
 
 
 def mark_done(database: sqlite3.Connection, numbers: Sequence[int]) -> None:
