@@ -104,7 +104,7 @@ class Database:
         """
         with self._mutex:
             if self._connection is not None:
-                self._check()
+                self._check_place()
 
     @contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
@@ -266,10 +266,16 @@ class Database:
 
     def _check(self) -> None:
         """Raise unless the files that are open are those at the path, and could be opened again."""
+        self._check_place()
         try:
-            found = identity(self.path)
-            if found == self._identity:
-                check_reachable(self.path)
+            check_reachable(self.path)
+        except OSError as error:
+            raise in_plain_words(error, self.path, self._busy_s) from error
+
+    def _check_place(self) -> None:
+        """Raise unless the files that are open are those at the path."""
+        try:
+            if identity(self.path) == self._identity:
                 return
         except OSError as error:
             raise in_plain_words(error, self.path, self._busy_s) from error

@@ -533,6 +533,57 @@ def test_a_commit_of_a_hundred_messages_is_a_handful_of_statements(store: SQLite
     assert len(said) - len(others) == 2  # of all messages one, and of the one sender's token
 
 
+def test_a_thousand_idle_cursors_are_a_handful_of_statements(store: SQLiteStore) -> None:
+    """Of an account from which nobody writes nothing is looked up; the newest cursor stays, and no count changes."""
+    store.commit([batch("1", account="0", cursor="before")])
+    said: list[str] = []
+    assert store._database._connection is not None
+    store._database._connection.set_trace_callback(said.append)
+    answers = store.commit([batch(account=str(n), cursor=c) for c in ("old", "new") for n in range(1000)])
+    store._database._connection.set_trace_callback(None)
+    assert len([s for s in said if "account" in s and "SELECT" not in s]) == 10
+    assert len(said) < 300  # most of them look for old messages of one account after the other
+    assert [(answer.new, answer.duplicates) for answer in answers] == [((), 0)] * 2000
+    assert {str(n): store.cursor(str(n)) for n in range(1000)} == {str(n): Secret("new") for n in range(1000)}
+    counted(store)
+
+
+def test_an_idle_cursor_after_messages_of_the_same_commit_is_the_newer(store: SQLiteStore) -> None:
+    """And the other way round: of one account, what comes later in a commit holds."""
+    store.commit([batch("1", cursor="one"), batch(cursor="two")])
+    assert store.cursor(A) == Secret("two")
+    store.commit([batch(cursor="three"), batch("2", cursor="four"), batch("1")])
+    assert store.cursor(A) == Secret("four")
+    counted(store)
+
+
+def test_the_log_does_not_grow_with_the_first_commits(store: SQLiteStore) -> None:
+    """What makes a file longer takes a disk twice as long. What was written for that is nowhere in the store."""
+    store.open()
+    log = Path(f"{store.path}-wal")
+    size = log.stat().st_size
+    for n in range(50):
+        store.commit([batch(str(n))])
+    assert log.stat().st_size == size >= 1000 * 4096
+    assert rows(store.path, "SELECT name FROM sqlite_schema WHERE name = 'room'") == []
+    store.close()
+    assert store.path.stat().st_size < 200_000
+
+
+def test_a_store_opens_though_another_program_writes_or_the_disk_has_no_room(tmp_path: Path) -> None:
+    """Room in the log is a wish."""
+    with closing(sqlite_store(tmp_path)) as store:
+        store.commit([batch("1")])
+    path = store.path
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with closing(sqlite_store(tmp_path, busy_s=0.01)) as store:
+            assert numbers(store) == [1]
+            other.execute("ROLLBACK")
+            store.commit([batch("2")])
+            assert numbers(store) == [1, 2]
+
+
 QUERIES = {
     "pending": (sqlite_rows.PENDING, (b"a", 0, 100)),
     "added": (sqlite_rows.ADDED, (0,)),
