@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -28,7 +29,10 @@ LAZY_S = 5.0
 """How long the cursor of a poll that brought no messages may wait to be written."""
 
 MARK_S = 0.01
-"""How long a mark may wait for company: it is written with the next transaction, or then."""
+"""
+How long a mark may wait for company: it is written with the next that somebody waits for, or then. A commit takes none
+along that are not due yet: its session waits for it.
+"""
 
 LOOK_S = 5.0
 """How often a store that is shared with other processes is asked whether they have changed it."""
@@ -37,14 +41,13 @@ LOOK_S = 5.0
 class _Write:
     """What somebody waits for: batches are committed, or messages are marked."""
 
-    __slots__ = ("answers", "batches", "ended", "error", "given_up", "numbers")
+    __slots__ = ("answers", "batches", "ended", "error", "numbers")
 
     def __init__(self, *, batches: Sequence[Batch] = (), numbers: Sequence[int] = ()) -> None:
         self.batches = batches
         self.numbers = numbers
         self.answers: list[Committed] = []
         self.error: StoreError | None = None
-        self.given_up = False  # nobody waits for it
         self.ended = anyio.Event()
 
     def fail(self, error: StoreError) -> None:
@@ -122,6 +125,9 @@ class StoreWriter:
         self._wake = anyio.Event()
         self._group: anyio.abc.TaskGroup | None = None
         self._works = False
+        self._busy = False  # something is on its way to the store
+        self._owed = False  # the writer's task has to wait for that
+        self._left = False  # who was to bring it there and back has left: nobody knows whether it has begun, or ended
 
     async def __aenter__(self) -> Self:
         self._group = anyio.create_task_group()
@@ -155,21 +161,36 @@ class StoreWriter:
         try:
             while True:
                 await self._wait()
-                writes, self._waiting = self._waiting, []
-                await self._mark([write for write in writes if not write.batches], company=bool(writes))
-                await self._commit([write for write in writes if write.batches and not write.given_up])
+                self._busy, self._owed = True, False
+                if self._left:
+                    with contextlib.suppress(SessionFSMError):
+                        await ask(self._run, _nothing)
+                    self._left = False
+                writes = self._take(marks=True)
+                await self._mark(writes)
+                writes = self._take(marks=False)
+                await self._commit(writes)
                 await self._look()
+                self._busy = False
         finally:
-            self._works = False
+            self._works = self._busy = False
             for write in (*writes, *self._waiting):  # of the first it is not known whether they were done
                 if not write.ended.is_set():
                     write.fail(StoreError("the writer has ended"))
             self._waiting = []
 
+    def _take(self, *, marks: bool) -> list[_Write]:
+        """Return the marks, or the commits, that are to be begun now: from now on it is too late to give them up."""
+        taken = [write for write in self._waiting if bool(write.batches) != marks]
+        self._waiting = [write for write in self._waiting if bool(write.batches) == marks]
+        return taken
+
     async def _wait(self) -> None:
-        while not self._waiting:
+        while self._busy or not (self._waiting or self._left):
             due_s = min(self._lazy_due_s, self._look_due_s, self._marks_due_s)
-            if due_s <= anyio.current_time():
+            if self._busy:  # a session is at the store itself, and wakes us when it is back
+                self._owed, due_s = True, math.inf
+            elif due_s <= anyio.current_time():
                 return
             with anyio.CancelScope(deadline=due_s):
                 await self._wake.wait()
@@ -221,7 +242,7 @@ class StoreWriter:
 
     def soon(self, marks: Marks) -> bool:
         """
-        Mark what is waiting in *marks*, and what will be by then: with the next transaction, or in :data:`MARK_S`.
+        Mark what is waiting in *marks*, and what will be by then: in :data:`MARK_S`, or with what is marked before.
 
         Return whether that will do. It will not where a mark is as good as done when it is asked for, and not while the
         store is in trouble, which has to be found out then.
@@ -280,32 +301,48 @@ class StoreWriter:
         return lambda: self._listeners.pop(me, None)
 
     async def _put(self, write: _Write, by: float) -> None:
-        self._waiting.append(write)
-        self._wake.set()
+        idle = not (self._busy or self._owed or self._left or self._waiting)
+        written = self._lead(write) if idle and write.batches else self._follow(write)
         try:
             if by == math.inf:
-                await write.ended.wait()
+                await written
             else:
                 with anyio.fail_after(max(by - anyio.current_time(), 0.0)):
-                    await write.ended.wait()
+                    await written
                 if anyio.current_time() > by:  # a store that is called in place cannot be interrupted
                     raise TimeoutError
         except TimeoutError:
             raise StoreError("the store did not answer in time") from None
-        finally:
-            if not write.ended.is_set():
-                write.given_up = True  # if it is not begun it is not done
-                if write in self._waiting:
-                    self._waiting.remove(write)
         if write.error is not None:
             raise write.error
 
+    async def _lead(self, write: _Write) -> None:
+        """Write it here: for the writer's task to do it, and to wake us then, is two more turns of the event loop."""
+        self._busy = self._left = True
+        try:
+            await self._commit([write])
+            self._left = False
+        finally:
+            self._busy = False
+            if self._owed or self._left:
+                self._wake.set()
+
+    async def _follow(self, write: _Write) -> None:
+        """Have the writer's task write it, with what others want written."""
+        self._waiting.append(write)
+        self._wake.set()
+        try:
+            await write.ended.wait()
+        finally:
+            if write in self._waiting:  # nobody waits for it any more, and it is not begun
+                self._waiting.remove(write)
+
     # --- what is done about it ---------------------------------------------------------------------------------------
 
-    async def _mark(self, writes: Sequence[_Write], *, company: bool) -> None:
+    async def _mark(self, writes: Sequence[_Write]) -> None:
         """Mark what somebody waits for; and what may wait, if it has company or its time has come."""
         soon: list[tuple[Marks, list[int]]] = []
-        if self._marks and (company or self._marks_due_s <= anyio.current_time()):
+        if self._marks and (writes or self._marks_due_s <= anyio.current_time()):
             soon = [(marks, marks.begin()) for marks in self._marks]
             self._marks, self._marks_due_s = [], math.inf
             for marks, _ in soon:
@@ -419,6 +456,10 @@ class StoreWriter:
         if changed:
             for listener in tuple(self._listeners.values()):
                 listener()
+
+
+def _nothing() -> None:
+    """What a store's thread has done before it is done when this is."""
 
 
 def _as_store_error(error: SessionFSMError) -> StoreError:

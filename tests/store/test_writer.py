@@ -1,5 +1,6 @@
 """The writer: what sessions want written goes to the store together, and nobody suffers for another's trouble."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -83,6 +84,24 @@ async def test_what_many_sessions_commit_meanwhile_goes_in_one_transaction() -> 
     assert all(len(disk.pending(f"{number}@im.bot")) == 1 for number in range(100))
 
 
+async def test_a_commit_that_nothing_stands_before_is_at_the_store_at_once() -> None:
+    """The message's handler waits for it: nobody else has a turn on its way there."""
+    events: list[str] = []
+
+    async def other() -> None:
+        events.append("another task")
+
+    async def note(function: Callable[..., Any], *args: Any) -> Any:
+        events.append("the store")
+        return await slowly(function, *args)
+
+    async with StoreWriter(Disk(), note) as writer, anyio.create_task_group() as group:
+        await anyio.sleep(DISK_S)
+        group.start_soon(other)
+        await writer.commit([batch(A, "m")], by=soon())
+    assert events == ["the store", "another task"]
+
+
 async def test_marks_of_many_handlers_go_together() -> None:
     """One call of the store for all that returned meanwhile."""
     disk = Disk()
@@ -101,8 +120,8 @@ def handled(*numbers: int) -> Marks:
     return marks
 
 
-async def test_marks_wait_for_the_next_transaction_or_for_a_moment() -> None:
-    """Those of many sessions go together, with what is written next, and are never later than 10 ms by themselves."""
+async def test_marks_wait_for_a_moment_or_for_one_that_somebody_waits_for() -> None:
+    """Those of many sessions go together, 10 ms later at most; a commit, for which a session waits, goes first."""
     disk = Disk()
     disk.commit([batch(A, *map(str, range(10)))])
     one, two = handled(1, 2), handled(3)
@@ -119,6 +138,8 @@ async def test_marks_wait_for_the_next_transaction_or_for_a_moment() -> None:
         one.waiting.append(5)
         assert writer.soon(one)
         await writer.commit([batch(B, "m")], by=soon())
+        assert disk.marks[1:] == []
+        await anyio.sleep(MARK_S + DISK_S + 0.001)
         assert disk.marks[1:] == [[5]]
         two.waiting.append(6)
         assert writer.soon(two)
@@ -336,7 +357,7 @@ async def test_who_gives_up_waiting_is_not_written_unless_it_had_begun() -> None
 
 
 async def test_who_gives_up_while_marks_are_written_is_not_written_afterwards() -> None:
-    """Marks go first. A batch that waits for them has not begun: its account may be somebody else's by then."""
+    """A batch that waits for marks on their way has not begun: its account may be somebody else's by then."""
     disk = Disk()
 
     async def stuck(function: Callable[..., Any], *args: Any) -> Any:
@@ -345,11 +366,45 @@ async def test_who_gives_up_while_marks_are_written_is_not_written_afterwards() 
 
     async with StoreWriter(disk, stuck) as writer:
         assert writer.soon(handled(1))
+        await anyio.sleep(2 * MARK_S)
         with anyio.move_on_after(10):
             await writer.commit([batch(A, "given up", cursor="old")], by=anyio.current_time() + 50)
         await writer.commit([batch(B, "waited for")], by=anyio.current_time() + 500)
     assert disk.marks == [[1]]
     assert [[one.account for one in batches] for batches in disk.commits] == [[B]]
+
+
+async def test_behind_a_write_whose_session_has_left_nothing_begins_that_may_be_given_up() -> None:
+    """A store that hangs has one write on its way, and when it goes on it does only what is still waited for."""
+    disk, calls = Disk(), anyio.Lock()
+
+    async def in_its_thread(function: Callable[..., Any], *args: Any) -> Any:
+        """One call after the other; it goes on to its end though nobody waits for that, if it has begun."""
+        answers: list[Any] = []
+        ended, wanted = anyio.Event(), [True]
+
+        async def perform() -> None:
+            async with calls:
+                if wanted[0]:
+                    await anyio.sleep(100)
+                    answers.append(function(*args))
+                    ended.set()
+
+        thread.start_soon(perform)
+        try:
+            await ended.wait()
+        finally:
+            wanted[0] = False
+        return answers[0]
+
+    async with anyio.create_task_group() as thread, StoreWriter(disk, in_its_thread) as writer:
+        with pytest.raises(StoreError, match="in time"):
+            await writer.commit([batch(A, "begun")], by=anyio.current_time() + 1)
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: writer.commit([batch(B, "waited for")], by=anyio.current_time() + 500))
+            with anyio.move_on_after(2):
+                await writer.commit([batch(C, "given up")], by=math.inf)
+    assert [[one.account for one in batches] for batches in disk.commits] == [[A], [B]]
 
 
 async def test_without_its_task_every_write_goes_alone() -> None:
