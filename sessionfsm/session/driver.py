@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import threading
@@ -11,6 +12,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 import anyio
+import anyio.lowlevel
 
 from sessionfsm.errors import DefinitionError, ILinkError, PropertyBroken
 from sessionfsm.lifecycle import (
@@ -260,6 +262,9 @@ class Driver:
             if self._stopping:
                 return
             command = self._handle(trigger, command, seen)
+            if seen is not None and seen.news:
+                await anyio.lowlevel.checkpoint()  # handlers have waited for it, and the server has not yet
+            del seen  # it would be kept as long as the next poll is out
 
     def _next_told(self) -> str | None:
         while self._told:
@@ -275,7 +280,7 @@ class Driver:
             return await self._performed(command), None
         try:
             if isinstance(command, Renew):
-                seen = await self.operations.renew(command, lambda: self._adopted(command))
+                seen = await self.operations.renew(command, functools.partial(self._adopted, command))
             else:
                 seen = await self.operations.poll(command)
         except Exception as error:

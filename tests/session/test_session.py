@@ -9,7 +9,7 @@ import pytest
 from sessionfsm import AddressError, CredentialsMissing, MemoryStore, Policy, Session, SessionFSMError, State
 from sessionfsm.secret import Secret
 from sessionfsm.store import Batch, Credentials, MemoryCredentials
-from sessionfsm.testing import FakeServer, faults
+from sessionfsm.testing import FakeServer, backend_options, faults
 
 from .world import OTHER_TOKEN, TOKEN, URL, world
 
@@ -218,6 +218,24 @@ async def test_a_hint_that_was_too_short_does_not_make_the_session_deaf() -> Non
         await anyio.sleep(300)
         assert w.session.health().ready
         assert len([e for e in w.requests("getupdates") if e.aborted]) <= 2
+
+
+@pytest.mark.parametrize("anyio_backend", [backend_options("asyncio")], ids=["asyncio"])  # trio draws lots
+async def test_a_handler_has_its_message_before_the_next_poll_is_sent() -> None:
+    """Somebody waits for the answer; the server has nothing new to say yet."""
+    polls: list[int] = []
+
+    async def handler(_: object) -> None:
+        polls.append(len(w.requests("getupdates")))
+
+    async with world() as w, anyio.create_task_group() as group:
+        group.start_soon(w.session.deliver, handler)
+        await w.until_polling_well()
+        before = len(w.requests("getupdates"))
+        w.account.push("hello")
+        await w.until(lambda: bool(polls))
+        assert polls == [before]
+        group.cancel_scope.cancel()
 
 
 async def test_a_quiet_poll_is_counted_and_not_recorded() -> None:
