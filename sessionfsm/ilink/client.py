@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random as random_module
 import time
 from collections.abc import Collection, Sequence
@@ -109,6 +110,10 @@ class ILinkClient:
         self._owns_http = http is None
         self._http = default_http_client() if http is None else http
         self._owner = LaneOwner()
+        self._lanes: dict[Literal["poll", "send"], Lane] = {
+            "poll": Lane(self._owner, "poll"),
+            "send": Lane(self._owner, "send"),
+        }
         self._fields: Fields | None = None  # made when they are needed, and anew for another token
         self._sending: anyio.Lock | None = None  # many sessions never send
         self._recent: dict[Secret, None] = {}  # the latest last
@@ -178,7 +183,7 @@ class ILinkClient:
             max_body_bytes=self._max_body_bytes,
             other=cursor,
         )
-        return parse_updates(body, secrets=lambda: self._secrets(cursor))
+        return parse_updates(body, secrets=functools.partial(self._secrets, cursor))
 
     @bare_errors
     async def notify_start(self, *, deadline_s: float = 10.0) -> None:
@@ -278,10 +283,11 @@ class ILinkClient:
                 endpoint=endpoint,
                 uin=wechat_uin(self._random.getrandbits(32)),
                 content=self._content(endpoint, fields),
-                lane=Lane(self._owner, kind, fresh or single_use),
+                lane=Lane(self._owner, kind, fresh=True) if fresh or single_use else self._lanes[kind],
                 deadline_s=deadline_s,
                 max_body_bytes=max_body_bytes,
-                secrets=lambda: self._secrets(other),
+                secrets=self._secrets,
+                secret=other,
                 single_use=single_use,  # for a client of the caller's, which knows no lanes
             )
         except ConnectionLost:

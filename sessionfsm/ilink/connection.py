@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import anyio
 import anyio.lowlevel
 import httpx
 
-__all__ = ["KEEPALIVE_S", "Connection", "Origin"]
+__all__ = ["KEEPALIVE_S", "Connection", "Late", "Origin", "in_time"]
 
 # A connection that was idle for longer may be dead without our knowing (docs/reference/protocol.md, section 1.4).
 KEEPALIVE_S = 120.0
@@ -39,6 +41,24 @@ class Origin(NamedTuple):
     port: int | None
 
 
+class Late(Exception):
+    """The time was over before there was an answer. Callers translate it."""
+
+
+@contextmanager
+def in_time(by: float) -> Iterator[None]:
+    """
+    Let what is awaited in the body take until *by*, by :func:`anyio.current_time`.
+
+    Raises:
+        Late: If it took longer.
+    """
+    with anyio.CancelScope(deadline=by) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise Late
+
+
 class Connection:
     """
     An open connection that carries one exchange at a time.
@@ -47,7 +67,7 @@ class Connection:
         idle_since_s: When its last exchange has ended, on the monotonic clock.
     """
 
-    __slots__ = ("_is_tls", "_loop", "_socket", "_waiter", "_watched", "idle_since_s")
+    __slots__ = ("_by", "_due_s", "_is_tls", "_loop", "_socket", "_timer", "_waiter", "_watched", "idle_since_s")
 
     def __init__(self, sock: socket.socket, *, is_tls: bool) -> None:
         self._socket = sock
@@ -59,6 +79,11 @@ class Connection:
         self._loop = token if isinstance(token, asyncio.AbstractEventLoop) else None
         self._watched = False
         self._waiter: asyncio.Future[bytes | None] | None = None
+        # Nearly every poll is answered long before its deadline. One timer goes on from poll to poll, and when it is
+        # due it is set anew for the poll that is out by then: ten thousand that are made and cancelled for each answer
+        # cost it more than the machine does, and the garbage collector as much again.
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = self._by = math.inf
 
     @classmethod
     async def open(cls, origin: Origin, context: ssl.SSLContext | None, limit_s: float | None) -> Connection:
@@ -99,12 +124,13 @@ class Connection:
             pass
         return False
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, by: float = math.inf) -> None:
         """
         Send *data*, all of it. It waits only if the system has no room for it.
 
         Raises:
             httpx.WriteError: If the connection broke.
+            Late: If it was not sent by then.
         """
         rest = memoryview(data)
         try:
@@ -112,19 +138,22 @@ class Connection:
                 try:
                     rest = rest[self._socket.send(rest) :]
                 except (BlockingIOError, ssl.SSLWantWriteError):
-                    await anyio.wait_writable(self._socket)
+                    with in_time(by):
+                        await anyio.wait_writable(self._socket)
                 except ssl.SSLWantReadError:
                     self._unwatch()  # one at a time
-                    await anyio.wait_readable(self._socket)
+                    with in_time(by):
+                        await anyio.wait_readable(self._socket)
         except (OSError, anyio.ClosedResourceError) as exc:
             raise httpx.WriteError(_words(exc)) from exc
 
-    async def receive(self) -> bytes:
+    async def receive(self, by: float = math.inf) -> bytes:
         """
         Return what comes next; ``b""`` at the end.
 
         Raises:
             httpx.ReadError: If the connection broke, or was closed here.
+            Late: If nothing came by then.
         """
         sock, over_tls = self._socket, self._is_tls
         waited = False
@@ -133,17 +162,18 @@ class Connection:
                 # Over TLS what came with the last record is here already, and the socket does not show it.
                 if not over_tls and not waited:
                     waited = True
-                    if (found := await self._next()) is not None:
+                    if (found := await self._next(by)) is not None:
                         return found
                 try:
                     data = sock.recv(_READ_BYTES)
                 except (BlockingIOError, ssl.SSLWantReadError):
                     waited = True
-                    if (found := await self._next()) is not None:
+                    if (found := await self._next(by)) is not None:
                         return found
                 except ssl.SSLWantWriteError:
                     waited = True
-                    await anyio.wait_writable(sock)
+                    with in_time(by):
+                        await anyio.wait_writable(sock)
                 else:
                     if not waited:  # a server that never stops must not keep everybody else from their turn
                         await anyio.lowlevel.checkpoint()
@@ -156,20 +186,26 @@ class Connection:
         if self._socket.fileno() < 0:
             return
         self._unwatch()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(anyio.ClosedResourceError())
         if self._loop is None or not self._loop.is_closed():
             anyio.notify_closing(self._socket)
         self._socket.close()
 
-    async def _next(self) -> bytes | None:
+    async def _next(self, by: float) -> bytes | None:
         """Wait until there is something to read; return it, or ``None`` if the caller has to read it."""
         loop = self._loop
         if self._socket.fileno() < 0:
             raise anyio.ClosedResourceError
         if loop is None:
-            await anyio.wait_readable(self._socket)
+            with in_time(by):
+                await anyio.wait_readable(self._socket)
             return None
+        if by != math.inf:
+            self._limit(loop, by)
         waiter: asyncio.Future[bytes | None] = loop.create_future()
         self._waiter = waiter
         try:
@@ -178,9 +214,30 @@ class Connection:
                 self._watched = True
             return await waiter
         finally:
-            self._waiter = None
+            self._waiter, self._by = None, math.inf
             if waiter.done() and not waiter.cancelled():
                 waiter.exception()  # it was heard, also by one that is cancelled at this very moment
+
+    def _limit(self, loop: asyncio.AbstractEventLoop, by: float) -> None:
+        """Who waits from now on waits until *by*."""
+        if loop.time() > by:  # also for one that says a little now and then, for ever
+            raise Late
+        self._by = by
+        if self._timer is not None and self._due_s > by:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer, self._due_s = loop.call_at(by, self._due), by
+
+    def _due(self) -> None:
+        self._timer, due_s = None, self._due_s
+        if self._waiter is None or self._waiter.done() or self._by == math.inf:
+            return
+        assert self._loop is not None
+        if self._by > due_s:
+            self._timer, self._due_s = self._loop.call_at(self._by, self._due), self._by
+        else:
+            self._waiter.set_exception(Late())
 
     def _readable(self) -> None:
         """There is something to read. It is read here: else the event loop would say it again until somebody does."""

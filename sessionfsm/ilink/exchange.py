@@ -7,6 +7,7 @@ This is where the HTTP client's exceptions become ours; nothing above this modul
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,6 +26,7 @@ from sessionfsm.errors import (
     TransportError,
 )
 from sessionfsm.ilink.body import BodyError, BoundedBody
+from sessionfsm.ilink.connection import Late
 from sessionfsm.ilink.fast_lane import BeginBody, FastLane
 from sessionfsm.ilink.lanes import CONNECT_S, LANE, Lane, LaneClient
 from sessionfsm.ilink.route import Fields, Route
@@ -100,7 +102,8 @@ async def post(
     lane: Lane,
     deadline_s: float,
     max_body_bytes: int,
-    secrets: Callable[[], Sequence[Secret]],
+    secrets: Callable[[Secret | None], Sequence[Secret]],
+    secret: Secret | None = None,
     single_use: bool = False,
 ) -> bytes:
     """
@@ -112,30 +115,26 @@ async def post(
 
     Args:
         uin: The value of ``X-WECHAT-UIN``.
-        secrets: Asked, when there is an error, what must not show in its text.
+        secrets: Asked, when there is an error, what must not show in its text; *secret* is passed to it.
         single_use: Tell the server that the connection ends with the answer.
 
     Raises:
         SessionLost: If the HTTP status is 401 or 403.
         TransportError: If there is no complete answer with a status of 2xx.
     """
-
-    def begin(status: int, field: Callable[[str], str]) -> BoundedBody:
-        logger.debug("POST %s: HTTP status %d", endpoint, status)
-        _check_status(status, field, endpoint)
-        return BoundedBody(max_body_bytes, encoding=field("content-encoding"), length=field("content-length"))
-
+    begin = _beginning(endpoint, max_body_bytes)
     body: bytes | None = None
-    with anyio.move_on_after(deadline_s):
-        try:
-            lanes = http.lanes if isinstance(http, LaneClient) else None
-            opened = None if lanes is None else await lanes.opened(lane, to.origin, to.url)
-            if isinstance(opened, FastLane):
-                request_bytes = fields.request(to, uin, content, single_use=single_use)
-                exchange = opened.exchange(request_bytes, begin, stays=not single_use)
-                del content, request_bytes  # they would be kept as long as the poll is out
-                body = await exchange
-            else:
+    try:
+        lanes = http.lanes if isinstance(http, LaneClient) else None
+        opened = None if lanes is None else await lanes.opened(lane, to.origin, to.url)
+        if isinstance(opened, FastLane):
+            request_bytes = fields.request(to, uin, content, single_use=single_use)
+            by = anyio.current_time() + deadline_s
+            exchange = opened.exchange(request_bytes, begin, by=by, stays=not single_use)
+            del content, request_bytes  # they would be kept as long as the poll is out
+            body = await exchange
+        else:
+            with anyio.move_on_after(deadline_s):
                 # Built by hand: the client's own cookies, parameters and default headers stay out of it.
                 request = httpx.Request(
                     "POST",
@@ -150,15 +149,29 @@ async def post(
                     body = await _read(response, begin)
                 finally:
                     await _close(response)
-        except BodyError as exc:
-            raise BrokenAnswer(str(exc), endpoint=endpoint) from None
-        except _FOREIGN as exc:
-            if body is None:
-                # Not chained: the cause holds the request, and its text may quote the server's bytes.
-                raise _translated(exc, http, endpoint, secrets()) from None
+    except Late:
+        pass
+    except BodyError as exc:
+        raise BrokenAnswer(str(exc), endpoint=endpoint) from None
+    except _FOREIGN as exc:
+        if body is None:
+            # Not chained: the cause holds the request, and its text may quote the server's bytes.
+            raise _translated(exc, http, endpoint, secrets(secret)) from None
     if body is None:
         raise DeadlineExceeded(f"no complete answer within {deadline_s:g} s", endpoint=endpoint, deadline_s=deadline_s)
     return body
+
+
+@functools.lru_cache(maxsize=64)
+def _beginning(endpoint: str, max_body_bytes: int) -> BeginBody:
+    """Return what begins a body; it is the same for all sessions, most of which have a poll out."""
+    return functools.partial(_begin, endpoint, max_body_bytes)
+
+
+def _begin(endpoint: str, max_body_bytes: int, status: int, field: Callable[[str], str]) -> BoundedBody:
+    logger.debug("POST %s: HTTP status %d", endpoint, status)
+    _check_status(status, field, endpoint)
+    return BoundedBody(max_body_bytes, encoding=field("content-encoding"), length=field("content-length"))
 
 
 def _check_status(status: int, field: Callable[[str], str], endpoint: str) -> None:

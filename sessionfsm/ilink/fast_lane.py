@@ -6,6 +6,7 @@ An exchange that does not come to its end, for whatever reason, takes the connec
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 import time
@@ -18,7 +19,7 @@ import httpx
 
 from sessionfsm.ilink.answer import Answer, NotHTTP
 from sessionfsm.ilink.body import BoundedBody
-from sessionfsm.ilink.connection import Connection, Origin
+from sessionfsm.ilink.connection import Connection, Origin, in_time
 
 __all__ = ["BeginBody", "FastLane"]
 
@@ -50,34 +51,46 @@ class FastLane:
         self._taken = False
         self._queue: list[anyio.Event] | None = None  # who waits; None until somebody does
 
-    async def exchange(self, request: bytes, begin_body: BeginBody, *, stays: bool = True) -> bytes:
+    async def exchange(
+        self, request: bytes, begin_body: BeginBody, *, by: float = math.inf, stays: bool = True
+    ) -> bytes:
         """
         Send a whole *request*, and return the body of its answer.
 
         Args:
             begin_body: Called when the head of the answer is there; says where the body is collected. What it raises
                 ends the exchange.
+            by: When it has to be over, by :func:`anyio.current_time`.
             stays: The request does not say that the connection ends with its answer.
 
         Raises:
             httpx.TransportError: If there is no whole answer.
             BodyError: If the body cannot be kept.
+            Late: If it is not over by then. A body that is complete by then is returned.
         """
-        await self._take()
+        # A scope of anyio around all this would cost a poll more than the machine does: only what waits has a limit.
+        if self._taken:
+            with in_time(by):
+                await self._take()
+        self._taken = True
         try:
-            connection = await self._ready(self._connect_s)
-            answer, body = Answer(), None
+            if (connection := self._alive()) is None:
+                with in_time(by):
+                    connection = await self._connect(self._connect_s)
             try:
-                stays = await _sent(connection, request) and stays
+                stays = await _sent(connection, request, by) and stays
                 del request  # it would be kept as long as the poll is out
-                while not answer.whole:
-                    data = answer.feed(await connection.receive())
-                    if body is None:
-                        if answer.status == 0:
-                            continue
+                came = await connection.receive(by)
+                answer, body = Answer(), None  # not sooner: ten thousand polls are out, and all would have one
+                while True:
+                    data = answer.feed(came)
+                    if body is None and answer.status:
                         body = begin_body(answer.status, answer.field)
-                    if data:
+                    if data and body is not None:
                         body.feed(data)
+                    if answer.whole:
+                        break
+                    came = await connection.receive(by)
                 assert body is not None
                 whole = body.finish()
             except BaseException as exc:
@@ -104,7 +117,7 @@ class FastLane:
         with _limit(limits.get("pool"), httpx.PoolTimeout):
             await self._take()
         try:
-            connection = await self._ready(limits.get("connect", self._connect_s))
+            connection = self._alive() or await self._connect(limits.get("connect", self._connect_s))
         except BaseException:
             self._give()
             raise
@@ -163,12 +176,15 @@ class FastLane:
         else:
             self._taken = False
 
-    async def _ready(self, limit_s: float | None) -> Connection:
-        """Return a connection that is not known to be dead: the one there is, else a new one. Nothing was sent yet."""
+    def _alive(self) -> Connection | None:
+        """Return the connection there is, unless it is known to be dead."""
         if (connection := self._connection) is not None:
             if connection.usable(time.monotonic()):
                 return connection
             self._drop(connection)
+        return None
+
+    async def _connect(self, limit_s: float | None) -> Connection:
         if self.closed():
             raise httpx.ConnectError("the lane was closed")
         connection = self._connection = await Connection.open(self.origin, self._context, limit_s)
@@ -227,7 +243,7 @@ def _limit(limit_s: float | None, error: type[httpx.TimeoutException]) -> Iterat
         raise error("") from None
 
 
-async def _sent(connection: Connection, data: bytes) -> bool:
+async def _sent(connection: Connection, data: bytes, by: float = math.inf) -> bool:
     """
     Send *data*; return whether all of it went out.
 
@@ -235,7 +251,7 @@ async def _sent(connection: Connection, data: bytes) -> bool:
     more than that the connection broke, and httpx reads it too. If there is nothing, reading fails.
     """
     try:
-        await connection.send(data)
+        await connection.send(data, by)
     except httpx.WriteError:
         return False
     return True

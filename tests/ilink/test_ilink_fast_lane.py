@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -312,6 +313,68 @@ async def test_a_server_that_never_stops_is_stopped(serve: Serve, head: bytes, e
     async with serve(flood) as server, ILinkClient(token=TOKEN, base_url=server.url, max_body_bytes=10**6) as ilink:
         with anyio.fail_after(5), pytest.raises((ConnectionLost, BrokenAnswer, DeadlineExceeded)):
             await ilink.get_updates(None, deadline_s=0.5)
+
+
+@pytest.mark.parametrize("before_s", [0.02, 5.0], ids=["shorter", "longer"])
+async def test_each_poll_has_its_own_deadline_whatever_that_of_the_one_before_it_was(
+    serve: Serve, before_s: float
+) -> None:
+    """Polls of one connection share a timer: it ends none too early, none too late, and not one that was answered."""
+    asked = 0
+
+    async def once(connection: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await connection.answer(IDLE)
+
+    async with serve(once) as server, ILinkClient(token=TOKEN, base_url=server.url) as ilink:
+        await ilink.get_updates(None, deadline_s=before_s)
+        began = anyio.current_time()
+        with pytest.raises(DeadlineExceeded):
+            await ilink.get_updates(None, deadline_s=0.06)
+        assert 0.06 <= anyio.current_time() - began < 1
+        assert (asked, server.connections) == (2, 1)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_polls_that_are_answered_leave_no_timers_behind(serve: Serve) -> None:
+    """An event loop keeps a cancelled timer until it is due: with ten thousand sessions that is a heap of them."""
+    loop: Any = asyncio.get_running_loop()
+    async with serve(idle) as server, ILinkClient(token=TOKEN, base_url=server.url) as ilink:
+        await ilink.get_updates(None, deadline_s=45)  # connecting has a limit of its own
+        before = len(loop._scheduled)
+        for _ in range(20):
+            await ilink.get_updates(None, deadline_s=45)
+        assert len(loop._scheduled) <= before
+    timers = [timer for timer in loop._scheduled if not timer.cancelled()]
+    assert timers == []
+
+
+async def test_a_poll_that_waits_for_its_lane_or_its_connection_has_a_deadline_too(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever holds it up, it ends in time, and the lane is free for the next one."""
+
+    async def hold(_: Any) -> None: ...
+
+    async def never(*_: Any) -> Any:
+        await anyio.sleep_forever()
+
+    async with serve(hold) as server, ILinkClient(token=TOKEN, base_url=server.url) as ilink:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: ilink.notify_stop(deadline_s=5))
+            await server.wait_requests(1)
+            with pytest.raises(DeadlineExceeded):
+                await ilink.get_updates(None, deadline_s=0.02)
+            group.cancel_scope.cancel()
+        with monkeypatch.context() as patch:
+            patch.setattr("sessionfsm.ilink.connection._connected_to", never)
+            with pytest.raises(DeadlineExceeded):
+                await ilink.get_updates(None, deadline_s=0.02)
+        with pytest.raises(DeadlineExceeded):
+            await ilink.get_updates(None, deadline_s=0.02)
+        assert len(server.requests) == 2
 
 
 async def test_requests_on_one_lane_take_turns(serve: Serve) -> None:
