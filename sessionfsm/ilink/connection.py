@@ -157,6 +157,8 @@ class Connection:
         """
         sock, over_tls = self._socket, self._is_tls
         waited = False
+        if over_tls and anyio.current_time() > by:  # nothing is waited for as long as there is more to read
+            raise Late
         try:
             while True:
                 # Over TLS what came with the last record is here already, and the socket does not show it.

@@ -124,17 +124,17 @@ async def post(
     """
     begin = _beginning(endpoint, max_body_bytes)
     body: bytes | None = None
+    by = anyio.current_time() + deadline_s
     try:
         lanes = http.lanes if isinstance(http, LaneClient) else None
         opened = None if lanes is None else await lanes.opened(lane, to.origin, to.url)
         if isinstance(opened, FastLane):
             request_bytes = fields.request(to, uin, content, single_use=single_use)
-            by = anyio.current_time() + deadline_s
             exchange = opened.exchange(request_bytes, begin, by=by, stays=not single_use)
             del content, request_bytes  # they would be kept as long as the poll is out
             body = await exchange
         else:
-            with anyio.move_on_after(deadline_s):
+            with anyio.CancelScope(deadline=by):
                 # Built by hand: the client's own cookies, parameters and default headers stay out of it.
                 request = httpx.Request(
                     "POST",
