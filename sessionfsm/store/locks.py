@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
-
-import msgspec
 
 from sessionfsm.errors import AccountInUse, StoreError
 from sessionfsm.printable import printable
 
-from .files import file_name, make_private_folder, read_file, way_out
+from .files import file_name, make_private_folder, way_out
 from .lock_files import FilePerLock, LockFiles, NoLocks, Parts, parts_can_be_locked
+from .lock_notes import LockNotes, holder_of
 from .places import locks_folder
 
 __all__ = ["AccountLocks"]
 
-_LONGEST_NOTE = 4096
 _LONGEST_WORD = 80
 _TRIES, _PAUSE_S = 20, 0.01  # a holder writes its note right after it has taken the lock
-
-
-class _Note(msgspec.Struct, frozen=True, kw_only=True):
-    """What a holder says of itself, beside its lock. It is shown to people, and nothing is decided by it."""
-
-    pid: Annotated[int, msgspec.Meta(gt=0, lt=2**31)]
-    since: Annotated[float, msgspec.Meta(ge=0, lt=2**37)]  # wall time, seconds since the epoch
-    command: str
-    host: str
 
 
 class AccountLocks:
@@ -56,6 +43,7 @@ class AccountLocks:
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self._folder = locks_folder() if folder is None else Path(folder)
         self._locks: LockFiles = Parts(self._folder) if parts_can_be_locked() else FilePerLock(self._folder)
+        self._notes = LockNotes(self._folder)
 
     def acquire(self, account: str) -> None:
         """
@@ -75,9 +63,9 @@ class AccountLocks:
                 f"account {account} cannot be locked: {path}: {error.strerror or error}; {way_out(error)}"
             ) from error
         if not taken:
-            raise _in_use(account, self._note_path(name))
+            raise _in_use(account, self._folder, name)
         with suppress(OSError):  # the account is locked all the same; only nobody can be told by whom
-            _write_note(self._note_path(name))
+            self._notes.write(name)
 
     def release(self, account: str) -> None:
         """
@@ -104,67 +92,25 @@ class AccountLocks:
         if not self._locks.holds(name):
             return
         with suppress(OSError):
-            os.unlink(self._note_path(name))
+            self._notes.erase(name)
         try:
             self._locks.unlock(name)
         except OSError as error:
             path = self._locks.path(name)
             raise StoreError(f"account {account} cannot be unlocked: {path}: {error.strerror or error}") from error
 
-    def _note_path(self, name: str) -> str:
-        return os.path.join(self._folder, f"{name}.json")
 
-
-def _write_note(path: str) -> None:
-    """Write who holds the lock. Whoever calls this holds it, so that nobody else writes; who reads half of it waits."""
-    note = _Note(pid=os.getpid(), since=time.time(), command=_program(), host=os.uname().nodename)
-    how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    descriptor = os.open(path, how, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)  # whatever the umask
-        os.write(descriptor, msgspec.json.encode(note))
-    finally:
-        os.close(descriptor)
-
-
-def _program() -> str:
-    """Return what is running, without its arguments: one of them may be a token."""
-    path = Path(sys.argv[0] if getattr(sys, "argv", None) else "")
-    if path.name == "__main__.py":
-        return f"python -m {path.parent.name}"
-    return "python" if path.name in ("", "-c", "-") else path.name
-
-
-def _in_use(account: str, path: str) -> AccountInUse:
+def _in_use(account: str, folder: Path, name: str) -> AccountInUse:
     for _ in range(_TRIES):
-        note = _read_note(path)
-        if note is not None:
-            since = datetime.fromtimestamp(note.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            mine = note.pid == os.getpid() and note.host == os.uname().nodename
-            where = "" if note.host == os.uname().nodename else f" on {_word(note.host)}"
-            who = "this very process" if mine else f"{_word(note.command)}{where}"
-            return AccountInUse(account, pid=note.pid, holder=f"{who}, since {since}")
+        if (found := holder_of(folder, name)) is not None:
+            holder, since_s = found
+            since = datetime.fromtimestamp(since_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            where = "" if holder.is_here else f" on {_word(holder.host)}"
+            mine = holder.is_here and holder.pid == os.getpid()
+            who = "this very process" if mine else f"{_word(holder.command)}{where}"
+            return AccountInUse(account, pid=holder.pid, holder=f"{who}, since {since}")
         time.sleep(_PAUSE_S)
     return AccountInUse(account)
-
-
-def _read_note(path: str) -> _Note | None:
-    """Return what the holder says of itself, and nothing for what is odd or was left by a process that has ended."""
-    try:
-        note = msgspec.json.decode(read_file(Path(path), _LONGEST_NOTE)[0], type=_Note)
-    except (OSError, ValueError):  # msgspec's own errors are the second
-        return None
-    return None if note.host == os.uname().nodename and _has_ended(note.pid) else note
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # somebody else's, and not ours to signal
-        return False
-    return False
 
 
 def _word(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,12 +20,14 @@ from pathlib import Path
 import pytest
 
 from sessionfsm.errors import AccountInUse, StoreError
-from sessionfsm.store import AccountLocks
+from sessionfsm.store import AccountLocks, lock_notes
 from sessionfsm.store import locks as module
 from sessionfsm.store.files import file_name
 from sessionfsm.store.lock_files import FILES, FilePerLock, Parts
 
 ACCOUNT = "0a1b2c3d4e5f@im.bot"
+KEY = lock_notes._key(ACCOUNT)
+HEAD = b'{"pid": 1, "command": "c", "host": "h"}'.ljust(1024)
 DEADLINE_S = 20.0
 
 # Waits for a line, then locks the account and says how that went; holds it until its input ends.
@@ -110,6 +114,17 @@ def locks(folder: Path) -> Iterator[AccountLocks]:
     locks.close()
 
 
+def notes(folder: Path) -> Path:
+    """Return the one file that says who holds locks."""
+    (found,) = folder.glob("holder-*.notes")
+    return found
+
+
+def open_files() -> int:
+    """Return how many descriptors this process has."""
+    return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+
+
 def lock_name(way: str) -> str:
     """Return what the file is called in which the account is locked."""
     kind = Parts if way == "parts" else FilePerLock
@@ -167,7 +182,7 @@ def test_only_the_owner_can_read_what_is_made(folder: Path, way: str, umask: int
     file = lock_name(way)
     assert {(path.name, stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()} == {
         (file, 0o600),
-        (f"{ACCOUNT}.json", 0o600),
+        (notes(folder).name, 0o600),
     }
     locks.close()
     assert os.listdir(folder) == [file]
@@ -185,7 +200,7 @@ def test_the_holder_is_named_and_its_arguments_are_not(folder: Path, locks: Acco
             r"\(python, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\); stop it first",
             str(caught.value),
         )
-        assert str(folder) not in (folder / f"{ACCOUNT}.json").read_text()  # argv[1]
+        assert str(folder) not in notes(folder).read_text()  # argv[1]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +216,7 @@ def test_the_holder_is_named_and_its_arguments_are_not(folder: Path, locks: Acco
 def test_a_program_is_called_what_it_is_called(monkeypatch: pytest.MonkeyPatch, argv: list[str], name: str) -> None:
     """People recognise their program, however it was started, and none of its arguments is shown."""
     monkeypatch.setattr(sys, "argv", argv)
-    assert module._program() == name
+    assert lock_notes._program() == name
 
 
 def test_a_killed_holder_leaves_nothing_that_holds(folder: Path, locks: AccountLocks) -> None:
@@ -209,9 +224,11 @@ def test_a_killed_holder_leaves_nothing_that_holds(folder: Path, locks: AccountL
     with contender(folder) as holder:
         assert holder.locked() == "locked"
         holder.kill()
-    assert (folder / f"{ACCOUNT}.json").exists()  # nobody cleared up
+    left = notes(folder)  # nobody cleared up
+    assert lock_notes.holder_of(folder, ACCOUNT) is None
     locks.acquire(ACCOUNT)
-    assert json.loads((folder / f"{ACCOUNT}.json").read_text())["pid"] == os.getpid()
+    assert notes(folder) != left
+    assert json.loads(notes(folder).read_text().splitlines()[0])["pid"] == os.getpid()
 
 
 def test_a_program_that_is_started_does_not_inherit_the_lock(folder: Path) -> None:
@@ -322,13 +339,16 @@ def test_two_hundred_times(folder: Path) -> None:
         b"",
         b"[]",
         b"\xff\xfe",
-        b'{"pid": 0, "since": 1, "command": "c", "host": "h"}',
-        b'{"pid": -9, "since": 1, "command": "c", "host": "h"}',
-        b'{"pid": 1e99, "since": 1, "command": "c", "host": "h"}',
-        b'{"pid": 1, "since": 1e300, "command": "c", "host": "h"}',
-        b'{"pid": 1, "since": 1, "command": 7, "host": "h"}',
-        b'{"pid": 1, "since": 1, "command": "c", "host": "h"}' + b" " * 5000,
-        b"[" * 4000,
+        b'{"pid": 0, "command": "c", "host": "h"}'.ljust(1024) + KEY + b" 1",
+        b'{"pid": -9, "command": "c", "host": "h"}'.ljust(1024) + KEY + b" 1",
+        b'{"pid": 1e99, "command": "c", "host": "h"}'.ljust(1024) + KEY + b" 1",
+        b'{"pid": 1, "command": 7, "host": "h"}'.ljust(1024) + KEY + b" 1",
+        b"[" * 1024 + KEY + b" 1",
+        HEAD,
+        HEAD + KEY,
+        HEAD + KEY + b" x",
+        HEAD + KEY + b" nan",
+        HEAD + KEY + b" 1e300",
     ],
 )
 def test_odd_words_beside_a_lock_are_not_repeated(
@@ -337,7 +357,7 @@ def test_odd_words_beside_a_lock_are_not_repeated(
     """What stands beside a lock is for people: if it is damaged, the account is in use all the same, by somebody."""
     monkeypatch.setattr(module, "_PAUSE_S", 0.0)
     locks.acquire(ACCOUNT)
-    (folder / f"{ACCOUNT}.json").write_bytes(content)
+    notes(folder).write_bytes(content)
     with pytest.raises(AccountInUse, match="by a process that did not leave its number; stop it first") as caught:
         locks.acquire(ACCOUNT)
     assert caught.value.pid is None
@@ -346,8 +366,8 @@ def test_odd_words_beside_a_lock_are_not_repeated(
 def test_words_beside_a_lock_are_made_harmless(folder: Path, locks: AccountLocks) -> None:
     """A program's name cannot write on the terminal or fill it; one on another computer is said to be there."""
     locks.acquire(ACCOUNT)
-    note = {"pid": 4242, "since": 1.7e9, "command": "\x1b[31m" + "x" * 200, "host": "elsewhere\n"}
-    (folder / f"{ACCOUNT}.json").write_text(json.dumps(note))
+    head = {"pid": 4242, "command": "\x1b[31m" + "x" * 200, "host": "elsewhere\n"}
+    notes(folder).write_bytes(json.dumps(head).encode().ljust(1024) + KEY + b" 1700000000.000")
     with pytest.raises(AccountInUse) as caught:
         locks.acquire(ACCOUNT)
     assert (caught.value.pid, caught.value.holder) == (
@@ -356,12 +376,46 @@ def test_words_beside_a_lock_are_made_harmless(folder: Path, locks: AccountLocks
     )
 
 
-def test_a_holder_without_room_for_its_name_holds_all_the_same(folder: Path, locks: AccountLocks) -> None:
+@pytest.mark.parametrize("call", ["mkstemp", "pwrite"])
+def test_a_holder_without_room_for_its_name_holds_all_the_same(
+    folder: Path, locks: AccountLocks, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     """Where nothing can be written beside the lock, it holds; only nobody learns who has it."""
-    (folder / f"{ACCOUNT}.json").mkdir(parents=True)
-    locks.acquire(ACCOUNT)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = open_files()
+    with monkeypatch.context() as full:
+        full.setattr(tempfile if call == "mkstemp" else os, call, fail)
+        locks.acquire(ACCOUNT)
+    monkeypatch.setattr(module, "_PAUSE_S", 0.0)
     with pytest.raises(AccountInUse, match="did not leave its number"):
         AccountLocks(folder).acquire(ACCOUNT)
+    locks.release(ACCOUNT)
+    assert open_files() <= before
+    locks.acquire(ACCOUNT)
+    with pytest.raises(AccountInUse, match="this very process"):
+        AccountLocks(folder).acquire(ACCOUNT)
+
+
+def test_one_file_says_who_holds_ten_thousand_locks(folder: Path, locks: AccountLocks) -> None:
+    """A lock is taken and given back without a file being made or removed, so that many sessions can end at once."""
+    for number in range(300):
+        locks.acquire(f"{number:012x}@im.bot")
+    file, size = notes(folder), notes(folder).stat().st_size
+    for number in range(0, 300, 2):
+        locks.release(f"{number:012x}@im.bot")
+    for number in range(300):
+        held = lock_notes.holder_of(folder, f"{number:012x}@im.bot")
+        assert (held is not None) == bool(number % 2), "who has let go is not named"
+    for number in range(0, 300, 2):
+        locks.acquire(f"other{number}@im.bot")
+    assert (notes(folder), file.stat().st_size) == (file, size), "it does not grow with each that comes and goes"
+    for number in range(0, 300, 2):
+        assert lock_notes.holder_of(folder, f"other{number}@im.bot") is not None
+    locks.close()
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("what", ["a directory", "a symbolic link", "no folder"])
@@ -383,7 +437,6 @@ def test_a_process_with_too_many_open_files_is_told_of_its_limit(
     locks: AccountLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is wrong with the folder, and nobody is to look for it there."""
-    import errno
 
     def fail(_: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -396,7 +449,6 @@ def test_a_process_with_too_many_open_files_is_told_of_its_limit(
 @pytest.mark.parametrize("name", ["ENOSYS", "EOPNOTSUPP", "ENOLCK"])
 def test_without_locks_there_is_no_lock(locks: AccountLocks, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """On a file system without locks an account is refused. A file whose presence is the lock would outlive a kill."""
-    import errno
     import fcntl
 
     def refuse(*_: object) -> None:
@@ -412,7 +464,6 @@ def test_without_locks_there_is_no_lock(locks: AccountLocks, monkeypatch: pytest
 
 def test_a_kernel_without_locks_of_parts_locks_whole_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel does not know the locks of parts, each account has a file, and two still refuse each other."""
-    import errno
     import fcntl
 
     def unknown(*_: object) -> None:
@@ -427,11 +478,6 @@ def test_a_kernel_without_locks_of_parts_locks_whole_files(folder: Path, monkeyp
     first.close()
     second.acquire(ACCOUNT)
     second.close()
-
-
-def open_files() -> int:
-    """Return how many descriptors this process has."""
-    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell")
@@ -455,7 +501,7 @@ def test_a_thousand_accounts_are_locked_by_sixteen_files(folder: Path, way: str,
             other.acquire(f"{number:012x}@im.bot")
     other.close()
     locks.close()
-    assert open_files() == before - 1
+    assert open_files() == before - 2  # the lock, and who has it
 
 
 def test_a_file_that_was_removed_locks_nothing_more(folder: Path, way: str, locks: AccountLocks) -> None:
