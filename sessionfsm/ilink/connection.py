@@ -67,16 +67,27 @@ class Connection:
         idle_since_s: When its last exchange has ended, on the monotonic clock.
     """
 
-    __slots__ = ("_by", "_due_s", "_is_tls", "_loop", "_socket", "_timer", "_waiter", "_watched", "idle_since_s")
+    __slots__ = (
+        "_by",
+        "_by_anyio",
+        "_due_s",
+        "_is_tls",
+        "_loop",
+        "_socket",
+        "_timer",
+        "_waiter",
+        "_watched",
+        "idle_since_s",
+    )
 
-    def __init__(self, sock: socket.socket, *, is_tls: bool) -> None:
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop | None, *, is_tls: bool) -> None:
         self._socket = sock
         self._is_tls = is_tls
         self.idle_since_s = 0.0
-        token = anyio.lowlevel.current_token().native_token
         # On asyncio the socket is watched as long as somebody reads from it now and then: to begin and end that for
         # each answer costs a poll more than reading it does.
-        self._loop = token if isinstance(token, asyncio.AbstractEventLoop) else None
+        self._loop = loop
+        self._by_anyio = loop is None  # somebody has waited for it through anyio, which is to be told of its end
         self._watched = False
         self._waiter: asyncio.Future[bytes | None] | None = None
         # Nearly every poll is answered long before its deadline. One timer goes on from poll to poll, and when it is
@@ -95,16 +106,19 @@ class Connection:
             httpx.ConnectTimeout: If there is none in time.
         """
         host = origin.host.decode("ascii")
+        loop = _asyncio_loop()
+        deadline = math.inf if limit_s is None else anyio.current_time() + limit_s
         try:
-            with anyio.fail_after(limit_s):
-                sock = await _connected(host, origin.port or (80 if context is None else 443))
+            with anyio.CancelScope(deadline=deadline):
+                sock = await _connected(host, origin.port or (80 if context is None else 443), loop)
                 if context is not None:
                     sock = await _with_tls(sock, context, host)
+                return cls(sock, loop, is_tls=context is not None)
         except TimeoutError as exc:
             raise httpx.ConnectTimeout(str(exc)) from exc
         except (OSError, ValueError) as exc:  # of TLS, too; a name that is none is a ValueError
             raise httpx.ConnectError(str(exc)) from exc
-        return cls(sock, is_tls=context is not None)
+        raise httpx.ConnectTimeout("")
 
     def usable(self, now: float) -> bool:
         """
@@ -138,10 +152,12 @@ class Connection:
                 try:
                     rest = rest[self._socket.send(rest) :]
                 except (BlockingIOError, ssl.SSLWantWriteError):
+                    self._by_anyio = True
                     with in_time(by):
                         await anyio.wait_writable(self._socket)
                 except ssl.SSLWantReadError:
                     self._unwatch()  # one at a time
+                    self._by_anyio = True
                     with in_time(by):
                         await anyio.wait_readable(self._socket)
         except (OSError, anyio.ClosedResourceError) as exc:
@@ -173,7 +189,7 @@ class Connection:
                     if (found := await self._next(by)) is not None:
                         return found
                 except ssl.SSLWantWriteError:
-                    waited = True
+                    waited = self._by_anyio = True
                     with in_time(by):
                         await anyio.wait_writable(sock)
                 else:
@@ -193,7 +209,7 @@ class Connection:
             self._timer = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(anyio.ClosedResourceError())
-        if self._loop is None or not self._loop.is_closed():
+        if self._by_anyio and (self._loop is None or not self._loop.is_closed()):
             anyio.notify_closing(self._socket)
         self._socket.close()
 
@@ -219,6 +235,7 @@ class Connection:
             self._waiter, self._by = None, math.inf
             if waiter.done() and not waiter.cancelled():
                 waiter.exception()  # it was heard, also by one that is cancelled at this very moment
+            del waiter  # it has what it raised, whose traceback has this frame
 
     def _limit(self, loop: asyncio.AbstractEventLoop, by: float) -> None:
         """Who waits from now on waits until *by*."""
@@ -291,7 +308,13 @@ def _numeric(host: str, port: int) -> Sequence[_Address]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
 
-async def _connected(host: str, port: int) -> socket.socket:
+def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that this runs in, if it is one of asyncio."""
+    loop = anyio.lowlevel.current_token().native_token
+    return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
+
+
+async def _connected(host: str, port: int, loop: asyncio.AbstractEventLoop | None) -> socket.socket:
     """Return a connected socket: of the addresses of *host*, the first one that answers."""
     addresses: Sequence[_Address]
     try:
@@ -299,13 +322,13 @@ async def _connected(host: str, port: int) -> socket.socket:
     except socket.gaierror:  # no address, but a name
         addresses = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if len(addresses) == 1:
-        return await _connected_to(addresses[0])
+        return await _connected_to(addresses[0], loop)
     errors: list[OSError] = []
     won: list[socket.socket] = []
 
     async def attempt(address: _Address, failed: anyio.Event) -> None:
         try:
-            sock = await _connected_to(address)
+            sock = await _connected_to(address, loop)
         except OSError as exc:
             errors.append(exc)
             failed.set()
@@ -331,7 +354,7 @@ async def _connected(host: str, port: int) -> socket.socket:
     return won[0]
 
 
-async def _connected_to(address: _Address) -> socket.socket:
+async def _connected_to(address: _Address, loop: asyncio.AbstractEventLoop | None) -> socket.socket:
     family, kind, protocol, where = address[0], address[1], address[2], address[-1]
     sock = socket.socket(family, kind, protocol)
     try:
@@ -339,13 +362,28 @@ async def _connected_to(address: _Address) -> socket.socket:
         try:
             sock.connect(where)
         except BlockingIOError:
-            await anyio.wait_writable(sock)
+            await (anyio.wait_writable(sock) if loop is None else _writable(sock, loop))
             _check(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _writable(sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    """Wait until *sock*, which nobody else knows yet, can be written to: that needs none of anyio's book-keeping."""
+    waiter: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(sock.fileno(), _wake, waiter)
+    try:
+        await waiter
+    finally:
+        loop.remove_writer(sock.fileno())
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _check(sock: socket.socket) -> None:

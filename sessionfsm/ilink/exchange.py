@@ -156,7 +156,7 @@ async def post(
     except _FOREIGN as exc:
         if body is None:
             # Not chained: the cause holds the request, and its text may quote the server's bytes.
-            raise _translated(exc, http, endpoint, secrets(secret)) from None
+            raise _translated(exc, http, endpoint, lambda: secrets(secret)) from None
     if body is None:
         raise DeadlineExceeded(f"no complete answer within {deadline_s:g} s", endpoint=endpoint, deadline_s=deadline_s)
     return body
@@ -222,12 +222,14 @@ async def _close(response: httpx.Response) -> None:
         await response.aclose()
 
 
-def _translated(exc: Exception, http: httpx.AsyncClient, endpoint: str, secrets: Sequence[Secret]) -> TransportError:
+def _translated(
+    exc: Exception, http: httpx.AsyncClient, endpoint: str, secrets: Callable[[], Sequence[Secret]]
+) -> TransportError:
     name = type(exc).__name__
     if http.is_closed and isinstance(exc, RuntimeError):
         return ConnectFailed("the HTTP client is closed", endpoint=endpoint)
     if isinstance(exc, _NOT_SENT):
-        words = printable(str(exc), secrets)
+        words = printable(str(exc), secrets())
         return ConnectFailed(
             f"no connection ({name}: {words})" if words else f"no connection ({name})", endpoint=endpoint
         )

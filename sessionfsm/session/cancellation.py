@@ -1,14 +1,15 @@
-"""Whose cancellation it is."""
+"""Whose cancellation it is, whether it has come already, and where it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Callable
+from types import TracebackType
 
 import anyio
 
-__all__ = ["cancellations", "cancelled_from_outside"]
+__all__ = ["TASK_ENDS", "being_cancelled", "cancellations", "cancelled_from_outside"]
 
 
 def cancelled_from_outside(error: BaseException) -> bool:
@@ -26,3 +27,39 @@ def cancellations() -> Callable[[], int]:
     except RuntimeError:  # it is not asyncio's loop
         task = None
     return int if task is None else task.cancelling
+
+
+def being_cancelled(scope: anyio.CancelScope) -> bool:
+    """
+    Whether what is around *scope* is cancelled, the innermost one that this task is in, and not *scope* itself.
+
+    Then all that is in it is being cancelled already. To cancel it once more, as a task group does that is left by an
+    exception, goes through its tasks again and again until they have ended: for each of ten thousand that end together.
+    """
+    return anyio.current_effective_deadline() == -math.inf and not scope.cancel_called
+
+
+class _TaskEnds:
+    """
+    Stands around all that a task does: that it is cancelled ends it, and is raised no further. Nobody would hear it.
+
+    On asyncio a task group that looks at what a task has raised makes a ring of it: the exception, the frames that it
+    has passed, its own. Of ten thousand that end together these are so many that the garbage collector looks through
+    the whole heap in the middle of their end.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        # One that asyncio itself has cancelled says so to its group, which is not cancelled yet.
+        return (
+            kind is not None
+            and issubclass(kind, anyio.get_cancelled_exc_class())
+            and anyio.current_effective_deadline() == -math.inf
+        )
+
+
+TASK_ENDS = _TaskEnds()

@@ -16,7 +16,7 @@ from sessionfsm.errors import DefinitionError
 from sessionfsm.ilink import Message, parse_message
 from sessionfsm.store import Stored
 
-from .cancellation import cancellations, cancelled_from_outside
+from .cancellation import being_cancelled, cancellations, cancelled_from_outside
 from .inbox import Inbox
 
 __all__ = ["HANDLER_LIMIT_S", "Delivery", "Handler", "check_handler", "check_limits", "message_of"]
@@ -121,8 +121,19 @@ class Delivery:
         Raises:
             DefinitionError: If the handler is no async function.
         """
+        cut_off: BaseException | None = None
         async with anyio.create_task_group() as group:
-            await self._work(group, stays=True)
+            try:
+                await self._work(group, stays=True)
+            except BaseException as error:
+                if not being_cancelled(group.cancel_scope):
+                    raise
+                cut_off = error
+        if cut_off is not None:
+            try:
+                raise cut_off
+            finally:
+                del cut_off  # its traceback has this frame
         if self._not_awaited:
             raise DefinitionError(
                 f"the handler returned {self._not_awaited}, which cannot be awaited: write it as 'async def', "

@@ -100,6 +100,7 @@ class Driver:
         "_trouble_since_s",
         "_wait_length",
         "_wait_s",
+        "_waiting",
         "_wake",
         "closed",
         "history",
@@ -150,7 +151,8 @@ class Driver:
         self._drain_until_s = 0.0
         self._clock_offset_s = 0.0
         self._thread = threading.get_ident()  # of the event loop
-        self._wake: anyio.Event | None = None  # of the wait that is outstanding, once it is needed
+        self._wake = False  # the wait that is outstanding is to be cut short
+        self._waiting: anyio.CancelScope | None = None  # what is cut short then
         self._scope: anyio.CancelScope | None = None
         self._wait_s: float | None = None  # how long the wait that is outstanding lasts
         self._retry_at: float | None = None
@@ -198,7 +200,9 @@ class Driver:
     def wake(self) -> None:
         """Cut a wait short, though not below its ladder's first rung. Outside a wait it changes nothing."""
         if isinstance(self.lifecycle.outstanding, Wait):
-            self._woken().set()
+            self._wake = True
+            if self._waiting is not None:
+                self._waiting.cancel()
 
     def trigger(self, name: str) -> None:
         """Tell the session an external trigger of a user's own: at once in a wait, else when the request has ended."""
@@ -304,22 +308,20 @@ class Driver:
     async def _waited(self, command: Wait) -> Trigger:
         length = self._wait_s if self._wait_s is not None else command.ceiling_s
         began = anyio.current_time()
-        self._retry_at = began + length
+        self._retry_at = retry_at = began + length
         try:
-            with anyio.CancelScope(deadline=began + length):
-                await self._woken().wait()
-                # Whoever wakes us cannot know that others did so a moment ago: the first rung is always waited for.
-                await anyio.sleep_until(min(began + command.first_s, self._retry_at))
-                return T.WAKE
-            return T.RETRY_DUE
+            # Nearly always it is slept to the end. Ten thousand deadlines would end as many waits by an exception.
+            with anyio.CancelScope() as self._waiting:
+                if not self._wake:
+                    await anyio.sleep_until(retry_at)
+                    return T.RETRY_DUE
+            self._waiting = None
+            # Whoever wakes us cannot know that others did so a moment ago: the first rung is always waited for.
+            await anyio.sleep_until(min(began + command.first_s, retry_at))
+            return T.WAKE if began + command.first_s < retry_at else T.RETRY_DUE
         finally:
-            self._retry_at = None
-            self._wake = None
-
-    def _woken(self) -> anyio.Event:
-        if self._wake is None:
-            self._wake = anyio.Event()
-        return self._wake
+            self._retry_at = self._waiting = None
+            self._wake = False
 
     async def _performed(self, command: Own) -> str:
         """Run an operation of a user's own. Whatever it does, one of the outcomes that the table knows comes of it."""

@@ -88,6 +88,7 @@ class Fleet:
         self.is_stopping = False
         self.all_over = anyio.Event()
         self._changed = anyio.Event()
+        self._watched = False  # somebody waits for it
         self._credentials = credentials
         self._allow_hosts = tuple(allow_hosts)
         self._bot_agent = bot_agent
@@ -195,8 +196,14 @@ class Fleet:
 
     def tell(self) -> None:
         """Something has changed that somebody may wait for."""
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._watched:
+            self._watched = False
+            self._changed.set()
+            self._changed = anyio.Event()
+
+    async def _wait_changed(self) -> None:
+        self._watched = True
+        await self._changed.wait()
 
     async def wait_renamed(self, each: Supervisor, account: str) -> None:
         """
@@ -207,18 +214,18 @@ class Fleet:
             login = self.given.current(account)
             if not each.begins_anew and (login is None or each.account == login.account):
                 return
-            await self._changed.wait()
+            await self._wait_changed()
 
     async def wait_over(self, each: Supervisor) -> None:
         """Wait until the account is kept no longer."""
         while not each.is_over:
-            await self._changed.wait()
+            await self._wait_changed()
 
     async def wait_begun(self) -> None:
         """Wait until each account has had its first turn, or has a reason for not having had it."""
         for each in tuple(self.kept.values()):
             while not each.has_begun and not each.is_over:
-                await self._changed.wait()
+                await self._wait_changed()
 
     def _look_at_descriptors(self) -> None:
         """Say it if there are too few, and again when there are twice as many accounts."""

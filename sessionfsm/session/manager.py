@@ -28,6 +28,7 @@ from sessionfsm.store import (
 )
 
 from .arguments import check_credentials, machine_of, writer_of
+from .cancellation import TASK_ENDS
 from .delivery import HANDLER_LIMIT_S, check_handler, check_limits
 from .fleet import Fleet
 from .following import Following
@@ -344,9 +345,10 @@ class SessionManager:
         slots = anyio.Semaphore(at_once_in_all, fast_acquire=True)
 
         async def serve(session: Session) -> None:
-            await session._deliver(
-                lambda message: handler(session, message), at_once=at_once, limit_s=limit_s, slots=slots
-            )
+            with TASK_ENDS:
+                await session._deliver(
+                    lambda message: handler(session, message), at_once=at_once, limit_s=limit_s, slots=slots
+                )
 
         try:
             async with anyio.create_task_group() as group:

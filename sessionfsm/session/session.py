@@ -30,6 +30,7 @@ from sessionfsm.store import (
 )
 
 from .arguments import check_credentials, machine_of, writer_of
+from .cancellation import TASK_ENDS, being_cancelled
 from .delivery import HANDLER_LIMIT_S, Delivery, Handler, check_handler, check_limits, message_of
 from .driver import Driver, OwnOperation, WaitLength
 from .health import Health
@@ -276,17 +277,18 @@ class Session:
             await self._close()
 
     async def _close(self) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._client.aclose()
+        await self._client.aclose()  # which cannot be cancelled where it waits for anything
         if self._own_writer:
             self._writer.close()
 
     async def _abandon(self, group: anyio.abc.TaskGroup) -> None:
         """Leave the task group with nothing running in it. What the body raised goes on as it is, in no group."""
-        group.cancel_scope.cancel()
+        if not being_cancelled(group.cancel_scope):
+            group.cancel_scope.cancel()
         try:
-            with anyio.CancelScope(shield=True):
-                await self._driver.closed.wait()
+            if not self._driver.closed.is_set():
+                with anyio.CancelScope(shield=True):
+                    await self._driver.closed.wait()
         finally:
             try:
                 await group.__aexit__(None, None, None)
@@ -437,12 +439,13 @@ class Session:
 
     async def _live(self) -> None:
         """Run to the end; handlers that have not ended by then are cut off, but for who has asked for the end."""
-        try:
-            await self._driver.run()
-        finally:
-            for task, scope in self._at_work.items():
-                if not self._inbox.excused(task):
-                    scope.cancel()
+        with TASK_ENDS:
+            try:
+                await self._driver.run()
+            finally:
+                for task, scope in self._at_work.items():
+                    if not self._inbox.excused(task):
+                        scope.cancel()
 
     def _committed(self, committed: Committed) -> None:
         self._inbox.arrived(committed.new)

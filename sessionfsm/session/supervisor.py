@@ -22,7 +22,7 @@ from sessionfsm.errors import (
 from sessionfsm.lifecycle import Ladder, State, Trigger
 from sessionfsm.secret import raised_at
 
-from .cancellation import cancelled_from_outside
+from .cancellation import TASK_ENDS, cancelled_from_outside
 from .health import Health
 from .records import Record
 from .session import Session
@@ -193,6 +193,10 @@ class Supervisor:
 
     async def run(self) -> None:
         """Keep the account until it is ended."""
+        with TASK_ENDS:
+            await self._run()
+
+    async def _run(self) -> None:
         try:
             while self._goes_on():
                 self._up_at_s = math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
@@ -21,7 +22,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from sessionfsm.errors import BrokenAnswer, ConnectFailed, ConnectionLost, DeadlineExceeded, ILinkError, StatusError
 from sessionfsm.ilink import ILinkClient, Lane, LaneTransport, default_http_client
-from sessionfsm.ilink.connection import _with_tls
+from sessionfsm.ilink.connection import Connection, _with_tls
 from sessionfsm.ilink.fast_lane import FastLane
 from sessionfsm.ilink.lanes import StockLane
 from sessionfsm.secret import Secret
@@ -502,6 +503,54 @@ async def test_cancelled_at_any_moment_no_socket_is_left(serve: Serve, open_file
                 with anyio.fail_after(5):
                     while open_files() > before:  # noqa: ASYNC110 - the server's ends
                         await anyio.sleep(0.005)
+
+
+async def test_a_connection_that_was_reset_leaves_nothing_to_the_garbage_collector(serve: Serve) -> None:
+    """Ten thousand that are reset together would leave it as many rings of frames, with their sockets in them."""
+
+    async def hangs_up(connection: Any) -> None:
+        raw = connection.stream.extra(SocketAttribute.raw_socket)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await connection.stream.aclose()
+        raise EOFError
+
+    async with serve(hangs_up) as server, ILinkClient(token=TOKEN, base_url=server.url) as ilink:
+        with pytest.raises(ConnectionLost):
+            await ilink.get_updates(None, deadline_s=5)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                with pytest.raises(ConnectionLost):
+                    await ilink.get_updates(None, deadline_s=5)
+            await anyio.sleep(0.01)  # so that the event loop lets go of the last one
+            assert not [each for each in gc.get_objects() if isinstance(each, Connection)]
+        finally:
+            gc.enable()
+
+
+async def test_who_cannot_write_is_told_when_the_lane_is_closed() -> None:
+    """A server that reads nothing holds nobody who has closed the lane."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        async with default_http_client() as http:
+            url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+            failed = anyio.Event()
+
+            async def write() -> None:
+                with pytest.raises(httpx.TransportError):
+                    await http.post(url, content=b"x" * 50_000_000)
+                failed.set()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(write)
+                with anyio.fail_after(5):
+                    while not opened(http):  # noqa: ASYNC110 - nobody says it
+                        await anyio.sleep(0.001)
+                    await anyio.sleep(0.05)
+                    assert not failed.is_set()
+                    (lane,) = opened(http)
+                    await lane.aclose()
+                    await failed.wait()
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Many accounts in one process: isolation, restarts with reasons, add, remove and replace, stop, status."""
 
+import asyncio
+import gc
 import traceback
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from sessionfsm import (
 from sessionfsm.secret import Secret
 from sessionfsm.session import Observer
 from sessionfsm.store import Batch, Committed, StoreWriter
-from sessionfsm.testing import FakeServer, faults
+from sessionfsm.testing import FakeServer, backend_options, faults
 
 from .fleet import fleet, name_of, token_of
 from .world import URL
@@ -620,6 +622,28 @@ async def test_a_manager_that_is_cancelled_leaves_nothing_behind() -> None:
     for number in range(50):
         store.acquire(name_of(number))
     assert server.log.requests("notifystop") == []
+
+
+@pytest.mark.parametrize("anyio_backend", [backend_options("asyncio")], ids=["asyncio"])
+async def test_sessions_that_are_cancelled_together_are_no_work_for_the_garbage_collector() -> None:
+    """What ten thousand of them leave in rings has it look through the whole heap in the middle of their end."""
+
+    async def handler(_session: Session, _message: Message) -> None: ...
+
+    gc.collect()
+    gc.disable()
+    try:
+        with anyio.CancelScope() as scope:
+            async with fleet(20) as w, anyio.create_task_group() as group:
+                group.start_soon(w.manager.deliver, handler)
+                await w.until_ready()
+                scope.cancel()
+                await anyio.sleep_forever()
+        await anyio.sleep(1)
+        left = [each for each in gc.get_objects() if isinstance(each, asyncio.CancelledError)]
+        assert len(left) < 10
+    finally:
+        gc.enable()
 
 
 async def test_what_the_block_raises_stops_all_in_order_and_gets_out() -> None:

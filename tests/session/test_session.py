@@ -1,13 +1,16 @@
 """The session as its user meets it: starting, stopping, cancelling, waking, health, credentials, secrets."""
 
+import asyncio
 import logging
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
 from sessionfsm import AddressError, CredentialsMissing, MemoryStore, Policy, Session, SessionFSMError, State
 from sessionfsm.secret import Secret
+from sessionfsm.session.cancellation import being_cancelled
 from sessionfsm.store import Batch, Credentials, MemoryCredentials
 from sessionfsm.testing import FakeServer, backend_options, faults
 
@@ -194,6 +197,99 @@ async def test_a_cancelled_session_leaves_no_task_and_swallows_nothing(situation
         assert anyio.current_time() == began
         await anyio.sleep(100)
     assert all(entry.ended_s is not None and entry.ended_s <= began + 1e-6 for entry in server.log)
+
+
+@pytest.mark.parametrize("anyio_backend", [backend_options("asyncio")], ids=["asyncio"])
+async def test_a_session_that_is_cancelled_from_outside_is_not_cancelled_once_more() -> None:
+    """Of ten thousand that end together each would go through its own tasks again and again: a fifth of their end."""
+    server = FakeServer(hold_s=20.0)
+    server.account(TOKEN).push("x")
+    async with httpx.AsyncClient(transport=server.transport(round_trip_s=0.001)) as http:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group, Session(token=TOKEN, base_url=URL, http=http) as session:
+                group.start_soon(session.deliver, lambda _: anyio.sleep_forever())
+                await anyio.sleep(5)
+                own = session._group
+                assert own is not None
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
+        assert session._driver.closed.is_set()
+        assert not own.cancel_scope.cancel_called
+
+
+async def test_what_the_block_raises_ends_the_tasks_of_its_session() -> None:
+    """Nobody outside has cancelled anything: the session does it itself, also for what is no error but an end."""
+    server = FakeServer(hold_s=20.0)
+    server.account(TOKEN)
+    async with httpx.AsyncClient(transport=server.transport(round_trip_s=0.001)) as http:
+        sessions = []
+
+        async def bot(raised: type[BaseException]) -> None:
+            async with Session(token=TOKEN, base_url=URL, http=http) as session:
+                sessions.append(session)
+                await anyio.sleep(5)
+                raise raised
+
+        for raised in (ZeroDivisionError, SystemExit):
+            with pytest.raises(raised):
+                await bot(raised)
+            assert sessions.pop()._driver.closed.is_set()
+    assert all(entry.ended_s is not None for entry in server.log)
+
+
+@pytest.mark.parametrize("anyio_backend", [backend_options("asyncio")], ids=["asyncio"])
+async def test_a_task_that_asyncio_itself_cancels_takes_its_session_along() -> None:
+    """An application that knows nothing of scopes cancels the task: within the same moment nothing of it is left."""
+    server = FakeServer(hold_s=20.0)
+    account = server.account(TOKEN)
+    async with httpx.AsyncClient(transport=server.transport(round_trip_s=0.001)) as http:
+        ended = []
+
+        async def bot(delivers: bool) -> None:
+            async with Session(token=TOKEN, base_url=URL, http=http) as session:
+                try:
+                    if delivers:
+                        await session.deliver(lambda _: anyio.sleep_forever())
+                    else:
+                        async for _ in session:
+                            pass
+                finally:
+                    ended.append(session._driver)
+
+        for delivers in (False, True):
+            before = asyncio.all_tasks()
+            task = asyncio.create_task(bot(delivers))
+            await anyio.sleep(5)
+            account.push("x")
+            account.push("y", sender="bob@im.wechat")
+            await anyio.sleep(5)
+            began = anyio.current_time()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert anyio.current_time() == began
+            assert ended.pop().closed.is_set()
+            assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "shielded", "expected"),
+    [(False, False, False, False), (True, False, False, True), (True, True, False, False), (True, False, True, False)],
+)
+async def test_what_is_around_a_scope_is_told_from_the_scope_itself(
+    outer: bool, inner: bool, shielded: bool, expected: bool
+) -> None:
+    """A scope that is cancelled itself has to catch its own cancellation; one behind a shield sees none."""
+    found = None
+    with anyio.CancelScope() as around, anyio.CancelScope(shield=shielded) as scope:
+        if outer:
+            around.cancel()
+        if inner:
+            scope.cancel()
+        found = being_cancelled(scope)
+        await anyio.lowlevel.checkpoint()
+    assert found == expected
 
 
 async def test_health_tells_the_truth_about_a_deaf_session() -> None:
