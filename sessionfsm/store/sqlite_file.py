@@ -80,7 +80,6 @@ STEPS: tuple[tuple[str, ...], ...] = (
 """What makes a file of version n one of version n + 1. Each step is one transaction; none is ever changed."""
 
 _WAL_KEPT_BYTES = 16 * 2**20
-_WAL_BYTES = 1000 * (4096 + 24)  # after so many pages SQLite begins anew (wal_autocheckpoint); each has a head
 _GUARD = ".heal"  # it is made with the store, and stays
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _EFFECTIVE = os.access in os.supports_effective_ids
@@ -123,8 +122,6 @@ def open_file(
         try:
             _set_up(connection, path, steps, make, nullcontext() if guarded else alone(path, busy_s))
             connection.execute("SELECT 1 FROM account LIMIT 1").fetchone()  # now the -wal and -shm are there too
-            if make:
-                _take_room(connection, path)
             found = identity(path)
             if found[0] != main:
                 raise StoreError(f"{path} was replaced while it was being opened; try again")
@@ -224,29 +221,6 @@ def _set_up(
             raise StoreError(f"{path} cannot have a write-ahead log; keep the store on a local file system")
         sync_folder(path.parent)
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
-
-
-def _take_room(connection: sqlite3.Connection, path: Path) -> None:
-    """
-    Make the -wal as long at once as it grows to be: from then on it is written from its beginning again and again.
-
-    A commit that makes the file longer is on the disk only when the new length is as well, and that takes twice as
-    long. What is written here is rolled back, and so is never looked at.
-    """
-    if os.stat(f"{path}-wal").st_size >= _WAL_BYTES:
-        return
-    cache = connection.execute("PRAGMA cache_size").fetchone()[0]
-    try:
-        connection.execute("PRAGMA cache_size = 1")  # of pages: what has no room there goes to the -wal
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("CREATE TABLE room (bytes)")
-        connection.execute("INSERT INTO room VALUES (zeroblob(?))", (_WAL_BYTES,))
-    except sqlite3.OperationalError:  # another program is writing, or the disk is full: it will grow as it needs to
-        pass
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        connection.execute(f"PRAGMA cache_size = {cache}")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]]) -> None:

@@ -34,6 +34,9 @@ How long a mark may wait for company: it is written with the next that somebody 
 along that are not due yet: its session waits for it.
 """
 
+_MANY_MARKS = 100
+"""So many of one session are company enough: they are written as soon as the store is free."""
+
 LOOK_S = 5.0
 """How often a store that is shared with other processes is asked whether they have changed it."""
 
@@ -248,6 +251,9 @@ class StoreWriter:
         store is in trouble, which has to be found out then.
         """
         if marks.queued:
+            if len(marks.waiting) + 1 == _MANY_MARKS and self._marks_well:
+                self._marks_due_s = anyio.current_time()
+                self._wake.set()
             return self._works and self._marks_well
         if not (self._works and self._marks_well) or self._run is run_inline:
             return False
@@ -301,7 +307,8 @@ class StoreWriter:
         return lambda: self._listeners.pop(me, None)
 
     async def _put(self, write: _Write, by: float) -> None:
-        idle = not (self._busy or self._owed or self._left or self._waiting)
+        due = self._marks_due_s <= anyio.current_time()
+        idle = not (self._busy or self._owed or self._left or self._waiting or due)
         written = self._lead(write) if idle and write.batches else self._follow(write)
         try:
             if by == math.inf:

@@ -557,21 +557,8 @@ def test_an_idle_cursor_after_messages_of_the_same_commit_is_the_newer(store: SQ
     counted(store)
 
 
-def test_the_log_does_not_grow_with_the_first_commits(store: SQLiteStore) -> None:
-    """What makes a file longer takes a disk twice as long. What was written for that is nowhere in the store."""
-    store.open()
-    log = Path(f"{store.path}-wal")
-    size = log.stat().st_size
-    for n in range(50):
-        store.commit([batch(str(n))])
-    assert log.stat().st_size == size >= 1000 * 4096
-    assert rows(store.path, "SELECT name FROM sqlite_schema WHERE name = 'room'") == []
-    store.close()
-    assert store.path.stat().st_size < 200_000
-
-
-def test_a_store_opens_though_another_program_writes_or_the_disk_has_no_room(tmp_path: Path) -> None:
-    """Room in the log is a wish."""
+def test_a_store_opens_though_another_program_writes(tmp_path: Path) -> None:
+    """To open it nothing has to be written; only the first commit waits."""
     with closing(sqlite_store(tmp_path)) as store:
         store.commit([batch("1")])
     path = store.path
