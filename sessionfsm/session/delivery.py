@@ -19,7 +19,7 @@ from sessionfsm.store import Stored
 from .cancellation import being_cancelled, cancellations, cancelled_from_outside
 from .inbox import Inbox
 
-__all__ = ["HANDLER_LIMIT_S", "Delivery", "Handler", "check_handler", "check_limits", "message_of"]
+__all__ = ["HANDLER_LIMIT_S", "LATE_S", "Delivery", "Handler", "check_handler", "check_limits", "message_of"]
 
 HANDLER_LIMIT_S = 300.0
 """How long a handler may take."""
@@ -27,8 +27,11 @@ HANDLER_LIMIT_S = 300.0
 _SPARE = 2
 """So many workers may wait for a message; one more ends. A bot that is quiet has one."""
 
-_LATE = 0.01
-"""A handler is cut off so much of its limit late, at most; not in a session that was quiet before its message."""
+LATE_S = 0.05
+"""
+A handler is cut off so much late, at most, and no more than a hundredth of its limit; not at all in a session that was
+quiet before its message.
+"""
 
 logger = logging.getLogger("sessionfsm")
 
@@ -85,7 +88,7 @@ class Delivery:
         closed: Set when the session has ended: a handler that is cancelled after that is not to blame.
         at_work: Where the scopes of handlers stand, by their task, for whoever cuts them off.
         at_once: How many senders are served side by side.
-        limit_s: How long a handler may take, in a rush up to a hundredth longer; ``None`` for as long as it likes.
+        limit_s: How long a handler may take, in a rush :data:`LATE_S` longer; ``None`` for as long as it likes.
         slots: Taken while a handler runs: what several sessions share.
     """
 
@@ -108,6 +111,7 @@ class Delivery:
         self._at_work = at_work
         self._at_once = at_once
         self._limit_s = math.inf if limit_s is None else limit_s
+        self._late_s = min(LATE_S, self._limit_s / 100)
         self._slots = slots
         self._now = _clock()
         self._workers = 1
@@ -258,7 +262,7 @@ class Delivery:
             hand.stored = stored
             # To set a deadline costs as much as many looks at the clock: it is set somewhat later than it need be.
             if limit_s < math.inf and scope.deadline < (due := self._now() + limit_s):
-                scope.deadline = due + limit_s * _LATE
+                scope.deadline = due + self._late_s
 
     async def _slot(self, hand: _Hand, stored: Stored, scope: anyio.CancelScope, slots: anyio.Semaphore) -> bool:
         """Wait for a place among all handlers; return whether the message is still to be handled."""

@@ -82,7 +82,7 @@ PHRASES = {
         "there are {notifystop_deadline_s:g} s for them",
     ],
     "docs/how-to/keep-messages.md": [
-        "written with others, within {mark_ms:g} ms or with the next write",
+        "written with others, within {mark_ms:g} ms;",
         "takes longer than `limit_s` ({limit_s:g} s), gets the message again after {again_s} s",
         "`max_messages` ({max_messages:,}) of together `max_bytes` ({max_mib:g} MiB)",
     ],

@@ -17,6 +17,7 @@ import anyio
 
 from sessionfsm.ilink import Message
 from sessionfsm.session import Record, Violation
+from sessionfsm.session.delivery import LATE_S
 from sessionfsm.store import Batch, Committed, CredentialStore
 from sessionfsm.store.writer import MARK_S
 from sessionfsm.testing.messages import id_of
@@ -351,7 +352,7 @@ class Ledger:
         if call.result:  # it was killed
             return
         call.ended_s, call.result = anyio.current_time(), result
-        if call.ended_s > call.began_s + LIMIT_S + _ROUNDING_S and not is_late:
+        if call.ended_s > call.began_s + LIMIT_S + LATE_S + _ROUNDING_S and not is_late:
             took_s = call.ended_s - call.began_s
             self.wrong("R5", f"a handler was let go on for {took_s:.1f} s, and {LIMIT_S:g} s are allowed")
         if self._open.get(call.sender) is call:
