@@ -260,7 +260,12 @@ class Store(Protocol):
 
 
 class Runner(Protocol):
-    """Calls a blocking function of a store from async code."""
+    """
+    Calls a blocking function of a store from async code.
+
+    One that begins a call only when the one before has ended, also one that was abandoned, may say so by an attribute
+    ``in_order = True``: then a session may bring its own commit to the store, and need not wait for the writer's task.
+    """
 
     async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call *function* and return what it returns. It may be abandoned by cancellation, and then goes on alone."""

@@ -24,6 +24,9 @@ from sessionfsm.printable import printable
 
 from .files import read_file
 
+if sys.platform != "win32":
+    import fcntl
+
 __all__ = ["Holder", "LockNotes", "holder_of"]
 
 _PREFIX, _SUFFIX = "holder-", ".notes"
@@ -58,7 +61,8 @@ class LockNotes:
     """
     What this process says of the locks that it holds. It may be used by several threads.
 
-    A child made by :func:`os.fork` has said nothing, and leaves alone what its parent has.
+    The file is locked as long as it is open: so one that a kill has left is known. A child made by :func:`os.fork` has
+    said nothing, and leaves alone what its parent has.
 
     Args:
         folder: Where the locks are.
@@ -123,18 +127,20 @@ class LockNotes:
         os.pwrite(self._descriptor, text.ljust(_LINE_BYTES - 1) + b"\n", _HEAD_BYTES + line * _LINE_BYTES)
 
     def _open(self) -> None:
-        head = Holder(pid=self._pid, command=printable(_program()[:_LONGEST_WORD]), host=_host())
+        head = Holder(pid=self._pid, command=_program(), host=_host())
         descriptor, path = tempfile.mkstemp(_SUFFIX, _PREFIX, self._folder)
         self._descriptor, self._path = descriptor, path
         try:
             os.fchmod(descriptor, 0o600)  # the umask may have taken something away
+            if sys.platform != "win32":
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # before there is a head: without one it is nobody's
             os.pwrite(descriptor, msgspec.json.encode(head).ljust(_HEAD_BYTES - 1) + b"\n", 0)
         except BaseException:
             self._close()
             raise
         for each in _files(self._folder):  # nobody else clears up after those that were killed
             with suppress(OSError, ValueError):
-                if each != path and _has_ended(_head(read_file(Path(each), _LONGEST)[0])):
+                if each != path and _was_left(each, _head(read_file(Path(each), _LONGEST)[0])):
                     os.unlink(each)
 
     def _close(self) -> None:
@@ -153,7 +159,7 @@ def holder_of(folder: Path, name: str) -> tuple[Holder, float] | None:
         with suppress(OSError, ValueError):  # it was removed just now, or is odd; msgspec's errors are the second
             data = read_file(Path(path), _LONGEST)[0]
             at = data.find(key, _HEAD_BYTES)
-            if at < 0 or _has_ended(holder := _head(data)):
+            if at < 0 or _was_left(path, holder := _head(data)):
                 continue
             since = float(data[at + _KEY_BYTES : at + _LINE_BYTES])
             if 0 <= since < 2**37:
@@ -178,7 +184,17 @@ def _head(data: bytes) -> Holder:
     return msgspec.json.decode(data[:_HEAD_BYTES], type=Holder)
 
 
-def _has_ended(holder: Holder) -> bool:
+def _was_left(path: str, holder: Holder) -> bool:
+    """Whether a kill has left the file: nobody has it open any more, or only a child of who has ended."""
+    if sys.platform != "win32":
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
     if not holder.is_here:
         return False
     try:
@@ -191,12 +207,14 @@ def _has_ended(holder: Holder) -> bool:
 
 
 def _host() -> str:
-    return printable(os.uname().nodename[:_LONGEST_WORD])
+    return printable(os.uname().nodename)[:_LONGEST_WORD]
 
 
 def _program() -> str:
     """Return what is running, without its arguments: one of them may be a token."""
     path = Path(sys.argv[0] if getattr(sys, "argv", None) else "")
     if path.name == "__main__.py":
-        return f"python -m {path.parent.name}"
-    return "python" if path.name in ("", "-c", "-") else path.name
+        name = f"python -m {path.parent.name}"
+    else:
+        name = "python" if path.name in ("", "-c", "-") else path.name
+    return printable(name)[:_LONGEST_WORD]

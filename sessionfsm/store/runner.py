@@ -158,6 +158,8 @@ class StoreThread:
     that hangs holds up this one thread and nothing else, and no process from ending.
     """
 
+    in_order = True
+
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None

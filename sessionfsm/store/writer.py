@@ -128,6 +128,7 @@ class StoreWriter:
         self._wake = anyio.Event()
         self._group: anyio.abc.TaskGroup | None = None
         self._works = False
+        self._in_order = run is run_inline or getattr(run, "in_order", False)
         self._busy = False  # something is on its way to the store
         self._owed = False  # the writer's task has to wait for that
         self._left = False  # who was to bring it there and back has left: nobody knows whether it has begun, or ended
@@ -219,10 +220,18 @@ class StoreWriter:
         Raises:
             StoreError: As :meth:`ask` does.
         """
+        # What waits of these accounts is older. Written later, by somebody else's commit, it would bring the old back.
+        accounts = {batch.account for batch in batches if batch.cursor is not None}
+        older = [self._lazy.pop(account) for account in accounts if account in self._lazy]
         if not self._works:
             return await self.ask(by, self.store.commit, batches)
         write = _Write(batches=batches)
-        await self._put(write, by)
+        try:
+            await self._put(write, by)
+        finally:
+            if write.error is not None:  # it was not written, and not: nobody knows whether it was
+                for batch in older:
+                    self._wait_lazily(batch)
         return write.answers
 
     async def done(self, numbers: Sequence[int]) -> None:
@@ -259,8 +268,8 @@ class StoreWriter:
             return False
         marks.queued = True
         self._marks.append(marks)
-        if self._marks_due_s == math.inf:
-            self._marks_due_s = anyio.current_time() + MARK_S
+        if self._marks_due_s > (due_s := anyio.current_time() + MARK_S):  # what was kept for later may go with it
+            self._marks_due_s = due_s
             self._wake.set()
         return True
 
@@ -281,11 +290,14 @@ class StoreWriter:
         """
         if not (self._works and self._well):
             return False
+        self._wait_lazily(batch)
+        return True
+
+    def _wait_lazily(self, batch: Batch) -> None:
         self._lazy[batch.account] = batch
         if self._lazy_due_s == math.inf:
             self._lazy_due_s = anyio.current_time() + LAZY_S
             self._wake.set()
-        return True
 
     async def flush(self, account: str, *, by: float) -> None:
         """
@@ -309,7 +321,7 @@ class StoreWriter:
     async def _put(self, write: _Write, by: float) -> None:
         due = self._marks_due_s <= anyio.current_time()
         idle = not (self._busy or self._owed or self._left or self._waiting or due)
-        written = self._lead(write) if idle and write.batches else self._follow(write)
+        written = self._lead(write) if idle and write.batches and self._in_order else self._follow(write)
         try:
             if by == math.inf:
                 await written
@@ -412,7 +424,6 @@ class StoreWriter:
             else:
                 for write in writes:
                     await self._commit_alone(write)
-                    self._outdate(lazy, write)
             return
         for batch in lazy:
             next(answers)
@@ -430,14 +441,6 @@ class StoreWriter:
             write.fail(error)
         else:
             write.ended.set()
-
-    def _outdate(self, lazy: Sequence[Batch], write: _Write) -> None:
-        """Forget idle cursors of accounts that have a newer one now: written later, they would bring the old back."""
-        if write.error is None:
-            newer = {batch.account for batch in write.batches if batch.cursor is not None}
-            for batch in lazy:
-                if batch.account in newer and self._lazy.get(batch.account) is batch:
-                    del self._lazy[batch.account]
 
     async def _committed(self, batches: Sequence[Batch]) -> list[Committed]:
         try:

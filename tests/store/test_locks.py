@@ -231,6 +231,27 @@ def test_a_killed_holder_leaves_nothing_that_holds(folder: Path, locks: AccountL
     assert json.loads(notes(folder).read_text().splitlines()[0])["pid"] == os.getpid()
 
 
+@pytest.mark.parametrize("said", [{"pid": os.getpid()}, {"host": "a-container-that-is-gone"}], ids=["pid", "host"])
+def test_what_a_killed_holder_has_left_is_no_holder_whatever_it_says(
+    folder: Path, locks: AccountLocks, said: dict[str, object]
+) -> None:
+    """Its number may be another's by now, or it ran in a container of another name; and each kill leaves a file."""
+    with contender(folder) as first:
+        assert first.locked() == "locked"
+        first.kill()
+    left = notes(folder)
+    content = left.read_bytes()
+    head = json.loads(content[:1024]) | said
+    left.write_bytes(json.dumps(head).encode().ljust(1024) + content[1024:])
+    assert lock_notes.holder_of(folder, ACCOUNT) is None
+    with contender(folder) as second:
+        assert second.locked() == "locked"
+        assert notes(folder) != left, "it was removed by the next one"
+        with pytest.raises(AccountInUse) as caught:
+            locks.acquire(ACCOUNT)
+        assert caught.value.pid == second.pid
+
+
 def test_a_program_that_is_started_does_not_inherit_the_lock(folder: Path) -> None:
     """A bot that starts programs and is killed leaves no account locked behind, though the programs live on."""
     script = CONTENDER.replace(

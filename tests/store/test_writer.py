@@ -1,10 +1,11 @@
 """The writer: what sessions want written goes to the store together, and nobody suffers for another's trouble."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from sessionfsm import AccountInUse, MemoryStore, Secret, StorageFull, StoreError
@@ -62,6 +63,19 @@ class Disk(MemoryStore):
         return news
 
 
+class InOrder:
+    """Calls a store one call after the other, as a thread does."""
+
+    in_order = True
+
+    def __init__(self, call: Callable[..., Awaitable[Any]]) -> None:
+        self._call = call
+
+    async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await self._call(function, *args, **kwargs)
+
+
+@InOrder
 async def slowly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """A disk that takes its time."""
     await anyio.sleep(DISK_S)
@@ -91,6 +105,7 @@ async def test_a_commit_that_nothing_stands_before_is_at_the_store_at_once() -> 
     async def other() -> None:
         events.append("another task")
 
+    @InOrder
     async def note(function: Callable[..., Any], *args: Any) -> Any:
         events.append("the store")
         return await slowly(function, *args)
@@ -145,6 +160,19 @@ async def test_marks_wait_for_a_moment_or_for_one_that_somebody_waits_for() -> N
         assert writer.soon(two)
         await writer.done([])  # who wants no more than to be sure
         assert disk.marks[2:] == [[6]]
+
+
+async def test_marks_that_were_kept_for_later_do_not_keep_others_from_their_time() -> None:
+    """A session that was cut off leaves its marks for when the store is well; those of all others wait 10 ms."""
+    disk = Disk()
+    async with StoreWriter(disk, slowly) as writer:
+        kept, marks = Marks(), Marks()
+        kept.waiting.append(1)
+        writer.keep(kept)
+        assert writer.soon(marks)
+        marks.waiting.append(2)
+        await anyio.sleep(MARK_S + 2 * DISK_S)
+    assert disk.marks == [[1, 2]]
 
 
 async def test_marks_that_could_not_be_written_are_kept_and_nobody_relies_on_them(
@@ -254,6 +282,59 @@ async def test_a_cursor_that_waited_never_overwrites_a_newer_one_that_went_alone
             await writer.commit([batch(B, "m", cursor="new")], by=soon())
         await anyio.sleep(2 * LAZY_S)
     assert disk.cursor(B) == Secret("new")
+
+
+async def test_a_cursor_that_waited_is_not_brought_back_by_a_session_that_left_in_its_commit() -> None:
+    """The commit goes on to its end; nobody is there to hear that what went with it is written."""
+    disk = Disk()
+
+    @InOrder
+    async def goes_on(function: Callable[..., Any], *args: Any) -> Any:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(DISK_S)
+            answer = function(*args)
+        await anyio.lowlevel.checkpoint()
+        return answer
+
+    async with StoreWriter(disk, goes_on) as writer:
+        await anyio.sleep(1)
+        writer.later(batch(A, cursor="old"))
+        with anyio.move_on_after(DISK_S / 2) as left:
+            await writer.commit([batch(A, cursor="new")], by=math.inf)
+        assert left.cancelled_caught
+        assert disk.cursor(A) == Secret("new")
+        await anyio.sleep(3 * LAZY_S)
+    assert disk.cursor(A) == Secret("new")
+
+
+async def test_what_calls_a_store_in_no_order_is_given_one_commit_at_a_time() -> None:
+    """Threads of a pool overtake each other: a commit whose session has left would come after the one that follows."""
+    disk, began = Disk(), list[str]()
+
+    async with anyio.create_task_group() as pool:
+
+        async def in_some_thread(function: Callable[..., Any], *args: Any) -> Any:
+            answers: list[Any] = []
+            ended = anyio.Event()
+
+            async def perform() -> None:
+                if args:
+                    began.append(args[0][0].cursor.reveal())
+                    await anyio.sleep(10 if args[0][0].cursor == Secret("first") else 1)
+                answers.append(function(*args))
+                ended.set()
+
+            pool.start_soon(perform)
+            await ended.wait()
+            return answers[0]
+
+        async with StoreWriter(disk, in_some_thread) as writer:
+            await anyio.sleep(1)
+            with pytest.raises(StoreError, match="in time"):
+                await writer.commit([batch(A, "m", cursor="first")], by=anyio.current_time() + 2)
+            await writer.commit([batch(A, "m", "n", cursor="second")], by=anyio.current_time() + 100)
+    assert began == ["first", "second"]
+    assert disk.cursor(A) == Secret("second")
 
 
 @pytest.mark.parametrize("answer", [[], None, AccountInUse(A)], ids=["too few", "nothing", "another error"])
@@ -378,6 +459,7 @@ async def test_behind_a_write_whose_session_has_left_nothing_begins_that_may_be_
     """A store that hangs has one write on its way, and when it goes on it does only what is still waited for."""
     disk, calls = Disk(), anyio.Lock()
 
+    @InOrder
     async def in_its_thread(function: Callable[..., Any], *args: Any) -> Any:
         """One call after the other; it goes on to its end though nobody waits for that, if it has begun."""
         answers: list[Any] = []
