@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from sessionfsm.session.delivery import message_of
 from sessionfsm.session.driver import Driver
 from sessionfsm.session.inbox import Inbox
 from sessionfsm.session.operations import Operations, Seen
-from sessionfsm.store import Batch, StoreWriter
+from sessionfsm.store import Batch, Committed, StoreWriter
 
 __all__ = ["BUGS"]
 
@@ -250,18 +250,18 @@ def no_goodbye(patch: Patch) -> None:
 
 def old_cursor_over_a_newer_one(patch: Patch) -> None:
     """An idle cursor goes on waiting while a newer one is written, and then has its turn."""
-    commit = StoreWriter._commit
+    commit = StoreWriter.commit
 
-    async def late(self: StoreWriter, writes: Any) -> None:
-        waiting = dict(self._lazy) if writes else {}
-        if writes:
-            self._lazy.clear()
-        await commit(self, writes)
+    async def late(self: StoreWriter, batches: Sequence[Batch], *, by: float) -> list[Committed]:
+        newer = {batch.account for batch in batches if batch.cursor is not None}
+        waiting = {account: batch for account, batch in self._lazy.items() if account in newer}
+        answers = await commit(self, batches, by=by)
         if waiting:
             self._lazy = waiting | self._lazy
             self._lazy_due_s = anyio.current_time() + 5.0
+        return answers
 
-    patch.setattr(StoreWriter, "_commit", late)
+    patch.setattr(StoreWriter, "commit", late)
 
 
 def idle_cursor_past_a_batch_in_memory(patch: Patch) -> None:
