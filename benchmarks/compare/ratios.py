@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["BETTER_HIGH", "LOSS", "cell_ratios", "losses", "quick_ratios"]
+__all__ = ["BARE", "BETTER_HIGH", "LOSS", "cell_ratios", "losses", "quick_ratios"]
 
 LOSS = 0.30
 """How much worse a ratio may be than the stored one."""
@@ -13,7 +13,8 @@ LOSS = 0.30
 BETTER_HIGH = frozenset({"durable_vs_naive"})
 """Of all others, less is better."""
 
-_BARE = {"httpx_per_session": "httpx per session", "aiohttp": "aiohttp", "floor": "floor"}
+BARE = {"httpx_per_session": "httpx per session", "aiohttp": "aiohttp", "floor": "floor"}
+"""The bare rows that ours is compared with, by their names in ratios."""
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -25,11 +26,11 @@ def cell_ratios(rows: Rows) -> dict[str, float]:
     ``cpu_vs_…`` is CPU for a poll, ``wave_vs_…`` for all answered at once, ``reset_vs_…`` for all reset at once.
     """
     ours, found = rows.get("ours", {}), {}
-    for short, name in _BARE.items():
+    for short, name in BARE.items():
         bare = rows.get(name, {})
         if "cycle_us" in ours and "cycle_us" in bare:
             found[f"cpu_vs_{short}"] = ours["cycle_us"] / bare["cycle_us"]
-    for short, name in _BARE.items():
+    for short, name in BARE.items():
         for what in ("wave", "reset"):
             if what in ours and what in rows.get(name, {}):
                 found[f"{what}_vs_{short}"] = ours[what]["cpu_us"] / rows[name][what]["cpu_us"]

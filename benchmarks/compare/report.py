@@ -10,10 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from xml.sax.saxutils import escape
 
-from .ratios import cell_ratios
+from .ratios import BARE, cell_ratios
 from .rows import RENEWING, ROWS
 
-__all__ = ["machine", "page", "plot"]
+__all__ = ["machine", "number", "page", "plot"]
 
 _PACKAGES = ("sessionfsm", "anyio", "httpx", "httpcore", "h11", "aiohttp", "uvloop", "trio", "transitions", "msgspec")
 _COLOURS = {
@@ -119,8 +119,8 @@ def _cell(cell: Mapping[str, Any]) -> list[str]:
     lines.append("")
     if ratios := cell_ratios(rows):
         lines += ["| ours against | CPU per poll | all answered | all reset |", "|---|---|---|---|"]
-        for short, name in (("httpx_per_session", "httpx per session"), ("aiohttp", "aiohttp"), ("floor", "floor")):
-            each = [_number(ratios.get(f"{what}_vs_{short}"), ".2f") for what in ("cpu", "wave", "reset")]
+        for short, name in BARE.items():
+            each = [number(ratios.get(f"{what}_vs_{short}"), ".2f") for what in ("cpu", "wave", "reset")]
             if any(value != "n/a" for value in each):
                 lines.append(f"| {name} | {' | '.join(each)} |")
         lines.append("")
@@ -142,19 +142,20 @@ def _title(cell: Mapping[str, Any]) -> str:
 def _columns(row: Mapping[str, Any]) -> list[str]:
     delivery = row.get("delivery_ms", {})
     return [
-        _number(row.get("cycle_us"), ".0f"),
-        _number(row.get("kb_per_session"), ".1f"),
-        f"{_number(delivery.get('p50'), '.1f')} / {_number(delivery.get('p99'), '.1f')}" if delivery else "n/a",
-        _number(row.get("ramp", {}).get("s"), ".2f"),
-        _number(row.get("ramp", {}).get("cpu_us"), ".0f"),
-        _number(row.get("wave", {}).get("cpu_us"), ".0f"),
-        _number(row.get("reset", {}).get("cpu_us"), ".0f"),
-        _number(row.get("cancel", {}).get("s"), ".2f"),
-        _number(row.get("server_share"), ".0%"),
+        number(row.get("cycle_us"), ".0f"),
+        number(row.get("kb_per_session"), ".1f"),
+        f"{number(delivery.get('p50'), '.1f')} / {number(delivery.get('p99'), '.1f')}" if delivery else "n/a",
+        number(row.get("ramp", {}).get("s"), ".2f"),
+        number(row.get("ramp", {}).get("cpu_us"), ".0f"),
+        number(row.get("wave", {}).get("cpu_us"), ".0f"),
+        number(row.get("reset", {}).get("cpu_us"), ".0f"),
+        number(row.get("cancel", {}).get("s"), ".2f"),
+        number(row.get("server_share"), ".0%"),
     ]
 
 
-def _number(value: float | None, how: str) -> str:
+def number(value: float | None, how: str) -> str:
+    """Return *value* as it is written; what was not measured says so."""
     return "n/a" if value is None else format(value, how)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .ratios import BARE
+from .report import number
+
 __all__ = ["TARGETS", "Run", "Target", "targets_page"]
 
-_BARE = ("httpx per session", "aiohttp", "floor")
 _Cell = tuple[int, bool]  # sessions, TLS; on asyncio
 _THOUSAND, _MOST, _OVER_TLS = (1000, False), (10_000, False), (1000, True)
 
@@ -160,7 +162,7 @@ def targets_page(runs: Sequence[Mapping[str, Any]]) -> str:
         "`python -m benchmarks.compare targets` writes this page from the stored runs of the matrix (see all.md).",
         "Ratios and figures are those of `ours`, on asyncio; a value in bold misses its target.",
         "",
-        f"| | target | stretch | {' | '.join(f'run {number}' for number in range(1, len(read) + 1))} | bare rows |",
+        f"| | target | stretch | {' | '.join(f'run {which}' for which in range(1, len(read) + 1))} | bare rows |",
         f"|---|---|---|{'---|' * len(read)}---|",
     ]
     for target in TARGETS:
@@ -172,10 +174,8 @@ def targets_page(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _written(target: Target, value: float | None) -> str:
-    if value is None:
-        return "n/a"
-    written = format(value, target.shown)
-    return written if target.met(value) else f"**{written}**"
+    written = number(value, target.shown)
+    return written if value is None or target.met(value) else f"**{written}**"
 
 
 def _beside(target: Target, runs: Sequence[Run]) -> str:
@@ -183,9 +183,8 @@ def _beside(target: Target, runs: Sequence[Run]) -> str:
     if target.bare is None:
         return ""
     parts = []
-    for row in _BARE:
+    for row in BARE.values():
         values = [target.bare(run, row) for run in runs]
         if any(value is not None for value in values):
-            written = ("n/a" if value is None else format(value, target.shown) for value in values)
-            parts.append(f"{row} {', '.join(written)}")
+            parts.append(f"{row} {', '.join(number(value, target.shown) for value in values)}")
     return "; ".join(parts)

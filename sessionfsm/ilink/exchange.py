@@ -110,8 +110,8 @@ async def post(
     Send *content* and return the body of the answer, all of it within *deadline_s* seconds.
 
     A client of :func:`~sessionfsm.ilink.lanes.default_http_client` is passed by where its lane is fast: it could do no
-    more with the request than send it. When the deadline passes, what the last read has brought is
-    looked at first: a body that is complete with it is returned, since it may hold messages that will not come again.
+    more with the request than send it. When the deadline passes, what the last read has brought is looked at first: a
+    body that is complete with it is returned, since it may hold messages that will not come again.
 
     Args:
         uin: The value of ``X-WECHAT-UIN``.
