@@ -16,10 +16,19 @@ from sessionfsm.errors import DefinitionError
 from sessionfsm.ilink import Message, parse_message
 from sessionfsm.store import Stored
 
-from .cancellation import being_cancelled, cancellations, cancelled_from_outside
+from .cancellation import TASK_ENDS, being_cancelled, cancellations, cancelled_from_outside
 from .inbox import Inbox
 
-__all__ = ["HANDLER_LIMIT_S", "LATE_S", "Delivery", "Handler", "check_handler", "check_limits", "message_of"]
+__all__ = [
+    "HANDLER_LIMIT_S",
+    "LATE_S",
+    "Delivery",
+    "Handler",
+    "check_handler",
+    "check_limits",
+    "message_of",
+    "wrong_handler",
+]
 
 HANDLER_LIMIT_S = 300.0
 """How long a handler may take."""
@@ -62,6 +71,12 @@ def check_handler(handler: Callable[..., object], *takes: str) -> None:
         ) from None
     except ValueError:  # something written in C that does not say what it takes
         pass
+
+
+def wrong_handler(several: ExceptionGroup[Exception]) -> DefinitionError | None:
+    """Return what those who have delivered messages found wrong with the handler, if all that they raise is that."""
+    errors = [error for error in several.exceptions if isinstance(error, DefinitionError)]
+    return errors[0] if len(errors) == len(several.exceptions) else None
 
 
 class _Hand:
@@ -116,7 +131,6 @@ class Delivery:
         self._now = _clock()
         self._workers = 1
         self._idle = 0
-        self._not_awaited = ""  # what a handler has returned that is not async
 
     async def run(self) -> None:
         """
@@ -126,23 +140,35 @@ class Delivery:
             DefinitionError: If the handler is no async function.
         """
         cut_off: BaseException | None = None
-        async with anyio.create_task_group() as group:
-            try:
-                await self._work(group, stays=True)
-            except BaseException as error:
-                if not being_cancelled(group.cancel_scope):
-                    raise
-                cut_off = error
+        try:
+            async with anyio.create_task_group() as group:
+                try:
+                    await self._work(group, stays=True)
+                except BaseException as error:
+                    if not being_cancelled(group.cancel_scope):
+                        raise
+                    cut_off = error
+        except ExceptionGroup as several:
+            if (wrong := wrong_handler(several)) is not None:
+                raise wrong from None
+            raise
         if cut_off is not None:
             try:
                 raise cut_off
             finally:
                 del cut_off  # its traceback has this frame
-        if self._not_awaited:
-            raise DefinitionError(
-                f"the handler returned {self._not_awaited}, which cannot be awaited: write it as 'async def', "
-                "and await what it calls"
-            )
+
+    def begin(self, group: anyio.abc.TaskGroup) -> None:
+        """
+        Deliver until the inbox is closed, in tasks of *group*, which has those of other sessions as well.
+
+        That the handler is no async function is raised in there, and ends all of them.
+        """
+        group.start_soon(self._first, group)
+
+    async def _first(self, group: anyio.abc.TaskGroup) -> None:
+        with TASK_ENDS:
+            await self._work(group, stays=True)
 
     async def _further(self, group: anyio.abc.TaskGroup) -> None:
         try:
@@ -238,11 +264,13 @@ class Delivery:
                 return
             outcome: object = self._handler(self._read(stored))
             if not inspect.isawaitable(outcome):
-                self._not_awaited = type(outcome).__name__
                 inbox.put_back(stored)
                 hand.stored = None
                 group.cancel_scope.cancel()
-                return
+                raise DefinitionError(
+                    f"the handler returned {type(outcome).__name__}, which cannot be awaited: write it as "
+                    "'async def', and await what it calls"
+                )
             await outcome
             # A handler that returns just when it is cut off has returned. But the scope is of no use any more; nor is
             # it after a handler that has kept a cancellation to itself, which the next limit would be taken for.

@@ -28,8 +28,7 @@ from sessionfsm.store import (
 )
 
 from .arguments import check_credentials, machine_of, writer_of
-from .cancellation import TASK_ENDS
-from .delivery import HANDLER_LIMIT_S, check_handler, check_limits
+from .delivery import HANDLER_LIMIT_S, check_handler, check_limits, wrong_handler
 from .fleet import Fleet
 from .following import Following
 from .health import Health
@@ -344,22 +343,22 @@ class SessionManager:
             raise DefinitionError("messages are being delivered already: deliver() is called once at a time")
         slots = anyio.Semaphore(at_once_in_all, fast_acquire=True)
 
-        async def serve(session: Session) -> None:
-            with TASK_ENDS:
-                await session._deliver(
-                    lambda message: handler(session, message), at_once=at_once, limit_s=limit_s, slots=slots
-                )
+        def serve(session: Session) -> None:
+            delivery = session._delivery(
+                lambda message: handler(session, message), at_once=at_once, limit_s=limit_s, slots=slots
+            )
+            delivery.begin(group)
 
         try:
             async with anyio.create_task_group() as group:
-                fleet.on_up, self._slots = (lambda session: group.start_soon(serve, session)), (at_once_in_all, slots)
+                fleet.on_up, self._slots = serve, (at_once_in_all, slots)
                 for each in fleet.kept.values():
                     if each.session is not None:
                         fleet.on_up(each.session)
                 await fleet.all_over.wait()
         except ExceptionGroup as several:
-            if all(isinstance(error, DefinitionError) for error in several.exceptions):
-                raise several.exceptions[0] from None  # each session has found out the same
+            if (wrong := wrong_handler(several)) is not None:  # each session has found out the same
+                raise wrong from None
             raise
         finally:
             fleet.on_up = self._slots = None

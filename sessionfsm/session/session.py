@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from sessionfsm.errors import CredentialsMissing, DefinitionError, ILinkError, PropertyBroken, SessionFSMError
 from sessionfsm.identity import account_id
@@ -178,7 +179,7 @@ class Session:
         for witness in witnesses:
             witness.begin_run(machine)
         self._group: anyio.abc.TaskGroup | None = None
-        self._entered = False
+        self._entered = self._has_begun = False
         self._at_work: dict[int, anyio.CancelScope] = {}  # handlers, by their task
 
     @property
@@ -240,19 +241,11 @@ class Session:
         self._driver.trigger(name)
 
     async def __aenter__(self) -> Self:
-        if self._entered:
-            raise SessionFSMError("a Session is entered once; make another one to start again")
-        self._entered = True
-        try:
-            await self._driver.operations.load()
-        except BaseException:
-            await self._close()
-            raise
+        await self._begin()
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         if self._own_writer:
             self._group.start_soon(self._writer.work)
-        self._stop_listening = self._writer.listen(self._inbox.recheck)
         self._group.start_soon(self._live)
         return self
 
@@ -260,8 +253,7 @@ class Session:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._group is not None
-        # Nobody is left who could finish what is in hand; it is handed out again the next time.
-        self._inbox.abandon()
+        self._inbox.abandon()  # nobody is left who could finish what is in hand
         try:
             if exc is None or isinstance(exc, Exception):
                 await self.stop()
@@ -271,10 +263,41 @@ class Session:
         else:
             await self._abandon(self._group)
         finally:
-            self._stop_listening()
-            await self._inbox.mark_last()
-            self._driver.operations.release()
+            await self._end()
+
+    # A manager has no use for a task of the session's own: it calls these three, one after the other, in one of its.
+
+    async def _begin(self) -> None:
+        """Have the account, and what the store knows of it. After that :meth:`_end` has to be called."""
+        if self._entered:
+            raise SessionFSMError("a Session is entered once; make another one to start again")
+        self._entered = True
+        try:
+            await self._driver.operations.load()
+        except BaseException:
             await self._close()
+            raise
+        self._stop_listening = self._writer.listen(self._inbox.recheck)
+        self._has_begun = True
+
+    async def _run(self) -> None:
+        """Run to the end; handlers that have not ended by then are cut off, but for who has asked for the end."""
+        try:
+            await self._driver.run()
+        finally:
+            late = [scope for task, scope in self._at_work.items() if not self._inbox.excused(task)]
+            for scope in late:
+                scope.cancel()
+        if late:  # those that wait for nothing in their end are to have ended before the session has
+            await anyio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _end(self) -> None:
+        """Give the account back. What is in hand is handed out again the next time."""
+        self._inbox.abandon()
+        self._stop_listening()
+        await self._inbox.mark_last()
+        self._driver.operations.release()
+        await self._close()
 
     async def _close(self) -> None:
         await self._client.aclose()  # which cannot be cancelled where it waits for anything
@@ -306,7 +329,7 @@ class Session:
         """
         self._inbox.excuse(anyio.get_current_task().id)  # a handler may ask for the end, too
         self._driver.stop()
-        if self._group is not None:
+        if self._has_begun:
             await self._driver.closed.wait()
 
     async def send_text(self, to: str, text: str, *, client_id: str | None = None, run_id: str | None = None) -> Sent:
@@ -421,12 +444,12 @@ class Session:
         """
         check_handler(handler, "message")
         check_limits(at_once, limit_s)
-        await self._deliver(handler, at_once=at_once, limit_s=limit_s)
+        await self._delivery(handler, at_once=at_once, limit_s=limit_s).run()
 
-    async def _deliver(
+    def _delivery(
         self, handler: Handler, *, at_once: int, limit_s: float | None, slots: anyio.Semaphore | None = None
-    ) -> None:
-        await Delivery(
+    ) -> Delivery:
+        return Delivery(
             self._inbox,
             handler,
             read=self._message,
@@ -435,17 +458,11 @@ class Session:
             at_once=at_once,
             limit_s=limit_s,
             slots=slots,
-        ).run()
+        )
 
     async def _live(self) -> None:
-        """Run to the end; handlers that have not ended by then are cut off, but for who has asked for the end."""
         with TASK_ENDS:
-            try:
-                await self._driver.run()
-            finally:
-                for task, scope in self._at_work.items():
-                    if not self._inbox.excused(task):
-                        scope.cancel()
+            await self._run()
 
     def _committed(self, committed: Committed) -> None:
         self._inbox.arrived(committed.new)

@@ -33,7 +33,7 @@ from sessionfsm.store import Batch, Committed, StoreWriter
 from sessionfsm.testing import FakeServer, backend_options, faults
 
 from .fleet import fleet, name_of, token_of
-from .world import URL
+from .world import URL, tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +100,18 @@ async def test_a_handler_that_hangs_raises_or_is_flooded_holds_up_nobody_else() 
         ]
         await w.manager.stop()
     assert max(late) < 0.05
+
+
+async def test_an_account_that_is_quiet_takes_two_tasks() -> None:
+    """One that polls, and one that waits for a message: of ten thousand accounts each task more is many megabytes."""
+    async with fleet(10) as w, tasks() as group:
+        group.start_soon(w.manager.deliver, reply)
+        await w.until_ready()
+        before = len(anyio.get_running_tasks())
+        w.add(*range(10, 60))
+        await w.until_ready()
+        assert len(anyio.get_running_tasks()) == before + 2 * 50
+        await w.manager.stop()
 
 
 async def test_more_handlers_than_there_are_places_stand_in_line_and_polling_goes_on() -> None:

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from sessionfsm import Cure, MemoryStore, Message, Session
+from sessionfsm.store import run_inline
 from sessionfsm.testing import FakeServer
 
 from .fleet import fleet, name_of, token_of
@@ -56,6 +57,34 @@ async def test_those_who_wait_for_the_store_can_be_stopped_removed_and_replaced(
         began = anyio.current_time()
         await w.manager.stop()
         assert anyio.current_time() - began < w.policy.drain_deadline_s + 1.0
+
+
+@pytest.mark.parametrize("begins_anew", [False, True])
+@pytest.mark.parametrize("call", [1, 2, 3])
+async def test_who_is_ended_just_when_it_has_begun_ends_and_gives_everything_back(call: int, begins_anew: bool) -> None:
+    """At each answer of the store to a start, the last one as well, after which nothing could be cancelled any more."""
+    calls = 0
+
+    async def ends_it(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        answer, calls = await run_inline(function, *args, **kwargs), calls + 1
+        if calls == call:
+            each = w.manager._fleet.kept[name_of(7)]
+            each.begin_anew() if begins_anew else each.end()
+        return answer
+
+    async with fleet(store=MemoryStore(), run_store=ends_it) as w:
+        w.add(7)
+        await anyio.sleep(1)
+        assert w.manager.accounts == [name_of(7)] * begins_anew
+        assert len(w.requests("notifystart")) == begins_anew
+        assert not w.requests("notifystop")
+        if begins_anew:
+            assert not w.manager._fleet.kept[name_of(7)].begins_anew
+        else:
+            w.add(7)
+        await w.until_ready()
+    assert calls >= call
 
 
 async def test_a_replacement_before_the_first_start_is_not_remembered_as_a_later_end() -> None:

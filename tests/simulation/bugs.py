@@ -119,7 +119,7 @@ def done_before_the_handler_returned(patch: Patch) -> None:
             with suppress(Exception):
                 await handler(message_of(stored))
 
-    patch.setattr(Session, "_deliver", _served_by(serve))
+    patch.setattr(Session, "deliver", _served_by(serve))
 
 
 def poll_retried_without_notifystart(patch: Patch) -> None:
@@ -150,13 +150,13 @@ def handler_ends_the_polling(patch: Patch) -> None:
                 raise
             await self._inbox.done(stored)
 
-    patch.setattr(Session, "_deliver", _served_by(serve))
+    patch.setattr(Session, "deliver", _served_by(serve))
 
 
 def _served_by(serve: Callable[..., Any]) -> Callable[..., Any]:
     """Return a delivery that runs *serve* for as many senders as there may be at once."""
 
-    async def deliver(self: Session, handler: Callable[..., Any], *, at_once: int, **_: object) -> None:
+    async def deliver(self: Session, handler: Callable[..., Any], *, at_once: int = 16, **_: object) -> None:
         async with anyio.create_task_group() as group:
             for _number in range(at_once):
                 group.start_soon(serve, self, handler)

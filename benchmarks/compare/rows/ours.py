@@ -66,7 +66,7 @@ async def manager(world: World) -> AsyncIterator[Live]:
             if number:
                 await made.wait()
                 fleets[0].add(token(number), base_url=world.base_url)
-                await anyio.sleep_forever()
+                return
             async with SessionManager(store=store) as fleet:
                 fleet.add(token(number), base_url=world.base_url)
                 fleets.append(fleet)
