@@ -44,6 +44,6 @@ _MISTAKES = [
 
 @pytest.mark.parametrize(("kind", "delivery", "broken"), _MISTAKES)
 def test_a_store_with_a_mistake_is_found_out(tmp_path: Path, kind: str, delivery: str, broken: str) -> None:
-    """What other clients do, such as storing the cursor before the handlers run, does not survive a dozen kills."""
-    todo = carried_out(tmp_path, kills=12, delivery=delivery, kind=kind, rest_s=1.0)
+    """What other clients do, such as storing the cursor before the handlers run, does not survive two dozen kills."""
+    todo = carried_out(tmp_path, kills=24, delivery=delivery, kind=kind, rest_s=1.0)
     assert broken in todo.verdict.broken
