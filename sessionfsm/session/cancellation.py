@@ -9,7 +9,7 @@ from types import TracebackType
 
 import anyio
 
-__all__ = ["TASK_ENDS", "being_cancelled", "cancellations", "cancelled_from_outside"]
+__all__ = ["TASK_ENDS", "being_cancelled", "cancellations", "cancelled_from_outside", "taken_back"]
 
 
 def cancelled_from_outside(error: BaseException) -> bool:
@@ -27,6 +27,24 @@ def cancellations() -> Callable[[], int]:
     except RuntimeError:  # it is not asyncio's loop
         task = None
     return int if task is None else task.cancelling
+
+
+def taken_back(error: BaseException, before: int) -> bool:
+    """
+    Whether *error* is a cancellation that no scope around this task has asked for; then the task is as before.
+
+    It is for tasks that only scopes may end: asyncio's own ``cancel()`` of such a task is the work of what runs in it.
+
+    Args:
+        error: What was raised.
+        before: What :func:`cancellations` has counted before.
+    """
+    if not isinstance(error, asyncio.CancelledError) or anyio.current_effective_deadline() == -math.inf:
+        return False
+    task = asyncio.current_task()
+    while task is not None and task.cancelling() > before:
+        task.uncancel()
+    return True
 
 
 def being_cancelled(scope: anyio.CancelScope) -> bool:

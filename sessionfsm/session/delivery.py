@@ -16,7 +16,8 @@ from sessionfsm.errors import DefinitionError
 from sessionfsm.ilink import Message, parse_message
 from sessionfsm.store import Stored
 
-from .cancellation import TASK_ENDS, being_cancelled, cancellations, cancelled_from_outside
+from .at_work import AtWork
+from .cancellation import TASK_ENDS, being_cancelled, cancellations, cancelled_from_outside, taken_back
 from .inbox import Inbox
 
 __all__ = [
@@ -76,7 +77,8 @@ def check_handler(handler: Callable[..., object], *takes: str) -> None:
 def wrong_handler(several: ExceptionGroup[Exception]) -> DefinitionError | None:
     """Return what those who have delivered messages found wrong with the handler, if all that they raise is that."""
     errors = [error for error in several.exceptions if isinstance(error, DefinitionError)]
-    return errors[0] if len(errors) == len(several.exceptions) else None
+    # In the frames of who has found it out is the message.
+    return errors[0].with_traceback(None) if len(errors) == len(several.exceptions) else None
 
 
 class _Hand:
@@ -101,7 +103,7 @@ class Delivery:
         handler: Called with each.
         read: Makes a stored message what handlers see.
         closed: Set when the session has ended: a handler that is cancelled after that is not to blame.
-        at_work: Where the scopes of handlers stand, by their task, for whoever cuts them off.
+        at_work: Told of each handler, for whoever cuts them off.
         at_once: How many senders are served side by side.
         limit_s: How long a handler may take, in a rush :data:`LATE_S` longer; ``None`` for as long as it likes.
         slots: Taken while a handler runs: what several sessions share.
@@ -114,7 +116,7 @@ class Delivery:
         *,
         read: Callable[[Stored], Message],
         closed: anyio.Event,
-        at_work: dict[int, anyio.CancelScope],
+        at_work: AtWork,
         at_once: int,
         limit_s: float | None,
         slots: anyio.Semaphore | None = None,
@@ -129,6 +131,7 @@ class Delivery:
         self._late_s = min(LATE_S, self._limit_s / 100)
         self._slots = slots
         self._now = _clock()
+        self._shared = False  # the tasks are in a group with those of other sessions
         self._workers = 1
         self._idle = 0
 
@@ -162,8 +165,10 @@ class Delivery:
         """
         Deliver until the inbox is closed, in tasks of *group*, which has those of other sessions as well.
 
-        That the handler is no async function is raised in there, and ends all of them.
+        That the handler is no async function is raised in there, and ends all of them. Its tasks end with their group:
+        that one of them is cancelled otherwise is the work of its handler, and counts as a failure.
         """
+        self._shared = True
         group.start_soon(self._first, group)
 
     async def _first(self, group: anyio.abc.TaskGroup) -> None:
@@ -207,11 +212,12 @@ class Delivery:
         """Handle a message, and those after it that can be had without waiting."""
         hand = _Hand(stored)
         limited = self._slots is None and self._limit_s < math.inf
+        before = cancellations()()
         try:
             # One scope for many messages: to enter and leave it costs more than all the rest that is done here. Nothing
             # waits for the store in it, so whatever it cuts off is a handler, or nothing at all.
             with anyio.CancelScope(deadline=self._now() + self._limit_s if limited else math.inf) as scope:
-                self._at_work[me] = scope
+                self._at_work.begin(me, scope)
                 await self._call(hand, scope, me, group)
             if scope.cancelled_caught and hand.stored is not None and not self._closed.is_set():
                 raise TimeoutError(f"no end after {self._limit_s:g} s")
@@ -225,7 +231,7 @@ class Delivery:
             if hand.stored is None:
                 raise
             stored = hand.stored
-            if cancelled_from_outside(error):
+            if not taken_back(error, before) if self._shared else cancelled_from_outside(error):
                 group.cancel_scope.cancel()
                 self._inbox.put_back(stored)
                 raise
@@ -235,7 +241,7 @@ class Delivery:
             if hand.stored is not None:
                 await self._left(hand.stored, cut_off=scope.cancelled_caught)
         finally:
-            self._at_work.pop(me, None)
+            self._at_work.end(me)
             self._give_back(hand)
 
     async def _left(self, stored: Stored, *, cut_off: bool) -> None:

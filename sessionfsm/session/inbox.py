@@ -272,7 +272,8 @@ class Inbox:
         if not self._marks:
             return
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + LAST_S):
-            await self.mark()
+            if not await self.mark() and not self._writer.works:  # it was cancelled as well: then without it
+                await self.mark()
         if self._marks:
             logger.warning(
                 "%s: %d handled messages could not be marked before its end; without their marks they come again",

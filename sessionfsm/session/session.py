@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 
 from sessionfsm.errors import CredentialsMissing, DefinitionError, ILinkError, PropertyBroken, SessionFSMError
 from sessionfsm.identity import account_id
@@ -31,11 +30,12 @@ from sessionfsm.store import (
 )
 
 from .arguments import check_credentials, machine_of, writer_of
+from .at_work import AtWork
 from .cancellation import TASK_ENDS, being_cancelled
 from .delivery import HANDLER_LIMIT_S, Delivery, Handler, check_handler, check_limits, message_of
 from .driver import Driver, OwnOperation, WaitLength
 from .health import Health
-from .inbox import Inbox
+from .inbox import LAST_S, Inbox
 from .operations import Gate, Operations
 from .records import Observer, Quiet, Record, SendObserver, SendRecord, Witness
 
@@ -180,7 +180,7 @@ class Session:
             witness.begin_run(machine)
         self._group: anyio.abc.TaskGroup | None = None
         self._entered = self._has_begun = False
-        self._at_work: dict[int, anyio.CancelScope] = {}  # handlers, by their task
+        self._at_work = AtWork()
 
     @property
     def account(self) -> str:
@@ -285,19 +285,22 @@ class Session:
         try:
             await self._driver.run()
         finally:
-            late = [scope for task, scope in self._at_work.items() if not self._inbox.excused(task)]
-            for scope in late:
-                scope.cancel()
-        if late:  # those that wait for nothing in their end are to have ended before the session has
-            await anyio.lowlevel.cancel_shielded_checkpoint()
+            self._at_work.cut_off(self._inbox.excused)
 
     async def _end(self) -> None:
         """Give the account back. What is in hand is handed out again the next time."""
+        self._driver.closed.set()  # if it has never run
         self._inbox.abandon()
         self._stop_listening()
-        await self._inbox.mark_last()
-        self._driver.operations.release()
-        await self._close()
+        try:
+            # A handler that was cut off may have returned all the same: nobody is to have its message before its mark.
+            await self._at_work.wait_ended(LAST_S)
+            await self._inbox.mark_last()
+        finally:
+            try:
+                await self._close()
+            finally:
+                self._driver.operations.release()
 
     async def _close(self) -> None:
         await self._client.aclose()  # which cannot be cancelled where it waits for anything

@@ -22,7 +22,7 @@ from sessionfsm.errors import (
 from sessionfsm.lifecycle import Ladder, State, Trigger
 from sessionfsm.secret import raised_at
 
-from .cancellation import TASK_ENDS, cancelled_from_outside
+from .cancellation import TASK_ENDS, cancellations, taken_back
 from .health import Health
 from .records import Record
 from .session import Session
@@ -153,6 +153,7 @@ class Supervisor:
         """Do not wait for what this task has in hand: it is the one that waits."""
         if self.session is not None:
             self.session._inbox.excuse(task)
+            self.session._at_work.outlives(task)
 
     def health(self) -> Health:
         """Return how the session is, or why there is none."""
@@ -221,6 +222,7 @@ class Supervisor:
     async def _live(self) -> Exception | None:
         """One session, from its start to its end; return what has ended it, unless that was in order."""
         session: Session | None = None
+        before = cancellations()()
         try:
             with anyio.CancelScope() as scope:
                 self._scope = scope
@@ -230,11 +232,12 @@ class Supervisor:
                     self._stop_driver(session, goodbye=False)
                 await self._live_in(session)
         except Exception as error:
-            return error
+            return _only_cause(error)
         except BaseException as error:
-            if cancelled_from_outside(error):
+            # asyncio's own cancel() of this one task is from within as well: an observer may have called it.
+            if not taken_back(error, before):
                 raise
-            return RuntimeError(f"it was cancelled from within ({type(error).__name__})")
+            return SessionFSMError(f"it was cancelled from within ({type(error).__name__})")
         finally:
             self._scope = None
             self._loaded()
@@ -255,8 +258,8 @@ class Supervisor:
         """Run a session that has begun, here: a task and a task group more for each would cost a fifth of it."""
         try:
             self._loaded()
-            self._up(session)
             try:
+                self._up(session)
                 await session._run()
             finally:
                 self._down(session)
@@ -326,7 +329,9 @@ class Supervisor:
         wake = self._wake = anyio.Event()
         self._failures += 1
         self._cure, self._reason = _judged(error, followed=self.followed)
-        self._error = _bare(error) if isinstance(error, SessionFSMError) else None
+        if error is not None:
+            _strip(error)
+        self._error = error if isinstance(error, SessionFSMError) else None
         wait_s = math.inf
         if self._cure is not Cure.BY_HAND:
             policy = self._fleet.policy
@@ -371,6 +376,12 @@ def _judged(error: Exception | None, *, followed: bool) -> tuple[Cure, str]:
             return Cure.RESTART, f"unexpected {type(error).__name__} (at {raised_at(error)})"
 
 
-def _bare(error: SessionFSMError) -> SessionFSMError:
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
+def _only_cause(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _strip(error: Exception) -> None:
+    """Take away the frames, in which the session is that has ended, and its token."""
+    error.__cause__ = error.__context__ = error.__traceback__ = None

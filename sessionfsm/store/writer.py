@@ -154,6 +154,11 @@ class StoreWriter:
         """End the worker thread when it has done what it was told."""
         self._thread.close()
 
+    @property
+    def works(self) -> bool:
+        """Whether writes go together now; else each goes alone."""
+        return self._works
+
     async def work(self) -> None:
         """
         Write what the sessions want written, until this is cancelled.
