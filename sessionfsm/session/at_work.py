@@ -41,6 +41,8 @@ class AtWork:
 
     async def wait_ended(self, limit_s: float) -> None:
         """Wait, whoever cancels it, until all have ended but those that outlive the session; no longer than that."""
+        if not self._scopes:  # as nearly always; the scope would cost as much as the end of a socket
+            return
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + limit_s):
             while any(task not in self._outliving for task in self._scopes):
                 self._changed = anyio.Event()
