@@ -231,7 +231,7 @@ class Delivery:
             if hand.stored is None:
                 raise
             stored = hand.stored
-            if not taken_back(error, before) if self._shared else cancelled_from_outside(error):
+            if self._ends_the_task(error, before):
                 group.cancel_scope.cancel()
                 self._inbox.put_back(stored)
                 raise
@@ -243,6 +243,10 @@ class Delivery:
         finally:
             self._at_work.end(me)
             self._give_back(hand)
+
+    def _ends_the_task(self, error: BaseException, before: int) -> bool:
+        """Whether all that this task does is to end, and not only the handler in it."""
+        return not taken_back(error, before) if self._shared else cancelled_from_outside(error)
 
     async def _left(self, stored: Stored, *, cut_off: bool) -> None:
         """Deal with a message whose handler has returned, or was cut off by the end of the session."""
